@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Pulls images: resolve -> manifest -> for each layer, all at once: fetch, SHA-256 of the blob,
+// decompress, SHA-256 of the diff, apply -> one commit. Streams; one fetch and one apply for each
+// layer however many pulls want it; identical pulls are one. Thread-safe.
+//
+// Errors: InvalidArgument (reference, malformed manifest), NotFound (no such image or tag),
+// Unauthenticated / PermissionDenied (401/403), Unavailable (registry down, 5xx; message begins with
+// "RegistryUnavailable"), DataLoss (digest or size mismatch), FailedPrecondition (no manifest for
+// this platform), ResourceExhausted (disk full, limits), DeadlineExceeded (no progress).
+// Credentials never appear in an error or a log.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "base/context.h"
+#include "base/digest.h"
+#include "config/config.h"
+
+namespace davit {
+class Executor;
+namespace storage {
+class Storage;
+}
+}  // namespace davit
+
+namespace davit::image {
+
+// What the CRI's AuthConfig carries; all empty: anonymous.
+struct Credentials {
+  std::string username;
+  std::string password;
+  std::string auth;            // base64 "user:password"
+  std::string identity_token;  // OAuth2 refresh token
+  std::string registry_token;  // bearer token, used as it is
+  [[nodiscard]] bool empty() const;
+};
+
+struct LayerProgress {
+  Digest blob;
+  uint64_t total_bytes = 0;    // compressed; 0: unknown
+  uint64_t done_bytes = 0;
+  enum class State { kWaiting, kFetching, kDone, kPresent } state = State::kWaiting;
+};
+
+// The whole picture at one moment; called at most about ten times a second, on any thread.
+using ProgressFn = std::function<void(const std::vector<LayerProgress>&)>;
+
+struct PullResult {
+  std::string image_id;   // 64 hex digits
+  std::string reference;  // repository@digest: what the CRI calls image_ref
+  bool already_present = false;
+};
+
+class Puller {
+ public:
+  static absl::StatusOr<std::unique_ptr<Puller>> Create(const config::Image& config,
+                                                        storage::Storage& storage,
+                                                        Executor& executor);
+  virtual ~Puller() = default;
+
+  // `name` as the user wrote it. When `ctx` ends the pull ends, unless another caller waits for it.
+  virtual absl::StatusOr<PullResult> Pull(Context& ctx, const std::string& name,
+                                          const Credentials& credentials,
+                                          const ProgressFn& progress) = 0;
+};
+
+}  // namespace davit::image

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Pod networks by CNI plugins (spec 1.0/1.1, conflists and single confs back to 0.3.1): executes the
+// plugins of the configured network, caches results on disk in libcni's layout, and calls DEL always,
+// from the cached result, even where the namespace is gone. Plugin output is never trusted: size
+// limited, parsed, checked. Thread-safe; calls for different pods run side by side.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "base/context.h"
+#include "config/config.h"
+
+namespace davit::network {
+
+struct PortMapping {
+  int host_port = 0;
+  int container_port = 0;
+  std::string protocol;  // "tcp" "udp" "sctp"
+  std::string host_ip;
+};
+
+struct PodNetwork {
+  std::string sandbox_id;
+  std::string netns_path;   // the pin; may no longer exist at Del
+  std::string name;
+  std::string name_space;
+  std::string uid;
+  std::string cgroup_path;
+  std::vector<PortMapping> port_mappings;
+  std::map<std::string, std::string> annotations;  // kubernetes.io/{in,e}gress-bandwidth are read
+  std::vector<std::string> dns_servers;
+  std::vector<std::string> dns_searches;
+  std::vector<std::string> dns_options;
+};
+
+struct NetworkResult {
+  std::vector<std::string> ips;  // of the pod's interface, without prefix length, in order
+  std::string json;              // the CNI result, for verbose status
+};
+
+class Cni {
+ public:
+  static absl::StatusOr<std::unique_ptr<Cni>> Create(const config::Network& config);
+  virtual ~Cni() = default;
+
+  // OK when a pod could get a network now; else FailedPrecondition whose message is fit for the
+  // NetworkReady condition (no configuration, broken file and line, plugin binary missing). Follows
+  // changes of the directory without a restart; cheap (cached by directory state).
+  virtual absl::Status Ready() = 0;
+  // Name of the network in use, its plugins and its file, as JSON for verbose status.
+  virtual std::string DescribeJson() = 0;
+
+  // Brings up loopback in process, runs the ADD chain, caches the result. On failure what was added
+  // is undone by DEL. Unavailable if no network is configured; DeadlineExceeded names the plugin that
+  // hung (it is killed); Internal carries the plugin's own message.
+  virtual absl::StatusOr<NetworkResult> Add(Context& ctx, const PodNetwork& pod) = 0;
+  // DEL chain in reverse from the cached configuration and result; idempotent; drops the cache when
+  // all plugins succeeded.
+  virtual absl::Status Del(Context& ctx, const PodNetwork& pod) = 0;
+  // Sandbox IDs that have cached results of networks that Davit added: recovery deletes unknown ones.
+  virtual absl::StatusOr<std::vector<std::string>> CachedSandboxes() = 0;
+};
+
+}  // namespace davit::network

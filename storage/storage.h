@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Layers, images and container root file systems.
+//
+// On disk (storage/paths.h builds every path):
+//   <root>/davit.db              tables of this module: layers, images, image_names, containers_fs
+//   <root>/layers/<id>/diff      one layer's own files in overlay form; id is the hex of its diff ID
+//   <root>/layers/tmp-<random>   a layer being applied; removed at Open
+//   <root>/containers/<id>/{upper,work}   a container's writable layer
+//   <run>/containers/<id>/rootfs the overlay mount
+// A layer directory is named by its diff ID alone: an overlay diff does not depend on what is below
+// it, so every image shares it, whatever its parents.
+//
+// Durability: layer data reaches the disk (one syncfs) before the one transaction that makes layers
+// and image visible, the image record last. Whatever a crash leaves has no record and is removed at
+// Open.
+//
+// Thread-safe. Reads (Find*, List*) answer from an immutable snapshot in memory and never touch the
+// disk. Layer application, mounts and removal do, and take no lock that a read takes.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "base/context.h"
+#include "base/digest.h"
+
+namespace davit {
+class Db;
+}
+
+namespace davit::storage {
+
+struct LayerInfo {
+  Digest diff_id;        // of the uncompressed tar
+  Digest blob;           // of what the registry sent; empty if unknown
+  uint64_t size = 0;     // bytes of regular files in diff/
+  uint64_t files = 0;
+};
+
+// A layer that is wholly on disk in its temporary directory but has no record yet. Destroying the
+// last reference removes it, unless CommitImage has taken it.
+class PendingLayer {
+ public:
+  virtual ~PendingLayer() = default;
+  [[nodiscard]] virtual const LayerInfo& info() const = 0;
+};
+
+// Applies one uncompressed tar stream. Not thread-safe; destroying it unfinished removes what it wrote.
+class LayerWriter {
+ public:
+  virtual ~LayerWriter() = default;
+  // Bytes of the tar in any portions. Blocks while the applier is behind. InvalidArgument for a tar
+  // that is malformed or hostile (names that leave the layer, device nodes where not allowed, …),
+  // ResourceExhausted for a full disk or a limit passed.
+  virtual absl::Status Write(std::span<const uint8_t> bytes) = 0;
+  // End of the stream: checks that the tar was complete, computes the diff ID, and fails with DataLoss
+  // if `expected_diff_id` (when not empty) is another.
+  virtual absl::StatusOr<std::shared_ptr<PendingLayer>> Finish(const Digest& expected_diff_id,
+                                                               const Digest& blob) = 0;
+};
+
+struct ImageRecord {
+  std::string id;                        // hex of the config's digest: what the CRI calls image ID
+  std::vector<std::string> tags;         // canonical names with tag: "docker.io/library/busybox:1"
+  std::vector<std::string> digests;      // canonical names with digest: "…/busybox@sha256:…"
+  std::string config_json;               // raw OCI image config
+  std::string manifest_json;             // raw manifest
+  std::vector<Digest> layers;            // diff IDs, lowest first
+  uint64_t size = 0;                     // sum of its layers' sizes plus config and manifest
+  int64_t pulled_at_ns = 0;
+  bool pinned = false;
+};
+
+struct FsUsage {
+  int64_t timestamp_ns = 0;
+  std::string mountpoint;
+  uint64_t used_bytes = 0;
+  uint64_t inodes_used = 0;
+};
+
+struct Options {
+  std::string root;
+  std::string run;
+  bool sync = true;
+  uint64_t max_layer_bytes = uint64_t{64} << 30U;
+  uint64_t max_layer_files = 10'000'000;
+  std::vector<std::string> mount_options;
+};
+
+struct RootfsOptions {
+  bool read_only = false;
+};
+
+class Storage {
+ public:
+  // Migrates the tables, removes leftovers, loads the snapshot. The Db outlives the Storage.
+  static absl::StatusOr<std::unique_ptr<Storage>> Open(const Options& options, Db& db);
+  virtual ~Storage() = default;
+
+  // --- layers -----------------------------------------------------------------------------------
+  [[nodiscard]] virtual bool HasLayer(const Digest& diff_id) const = 0;
+  // Which layer a registry blob unpacked to, if it is here.
+  [[nodiscard]] virtual std::optional<LayerInfo> FindLayerByBlob(const Digest& blob) const = 0;
+  virtual absl::StatusOr<std::unique_ptr<LayerWriter>> NewLayer() = 0;
+
+  // --- images -----------------------------------------------------------------------------------
+  // Makes the pending layers and the image visible in one durable transaction. Layers of the record
+  // are pending here or present already, else FailedPrecondition. If the image exists its names are
+  // merged. A tag that pointed to another image moves.
+  virtual absl::Status CommitImage(const ImageRecord& image,
+                                   const std::vector<std::shared_ptr<PendingLayer>>& layers) = 0;
+  // By 64-digit ID, "sha256:"+ID, unambiguous ID prefix (>= 3 digits), or canonical name with tag or
+  // digest. Nothing if absent; InvalidArgument if the prefix is ambiguous.
+  [[nodiscard]] virtual absl::StatusOr<std::optional<std::shared_ptr<const ImageRecord>>> FindImage(
+      const std::string& id_or_name) const = 0;
+  [[nodiscard]] virtual std::vector<std::shared_ptr<const ImageRecord>> ListImages() const = 0;
+  // Removes one name (tag or digest); the image goes with its last tag (an image pulled by digest
+  // only: with its last digest).
+  virtual absl::Status RemoveImageName(const std::string& name) = 0;
+  // Removes the image with all its names, then the layers that nothing refers to any more.
+  // FailedPrecondition while a container uses it. Unknown is success.
+  virtual absl::Status RemoveImage(const std::string& image_id) = 0;
+  // Reads the image's file system without a container (to look up /etc/passwd): calls `body` with an
+  // O_PATH descriptor of a read-only mount of its layers, detached from any path.
+  virtual absl::Status WithImageRoot(const std::string& image_id,
+                                     const std::function<absl::Status(int root_fd)>& body) = 0;
+
+  // --- container root file systems ----------------------------------------------------------------
+  // Makes upper and work and records that the container uses the image. Idempotent.
+  virtual absl::Status CreateRootfs(const std::string& container_id, const std::string& image_id) = 0;
+  // Mounts the overlay (if it is not) and returns the path.
+  virtual absl::StatusOr<std::string> MountRootfs(const std::string& container_id,
+                                                  const RootfsOptions& options) = 0;
+  virtual absl::Status UnmountRootfs(const std::string& container_id) = 0;
+  // Unmounts and removes everything of the container. Unknown is success.
+  virtual absl::Status RemoveRootfs(const std::string& container_id) = 0;
+  // IDs that have a root file system: recovery removes those without a container.
+  [[nodiscard]] virtual std::vector<std::string> ListRootfs() const = 0;
+  // Walks the upper directory: slow, for a background thread.
+  virtual absl::StatusOr<FsUsage> RootfsUsage(const std::string& container_id) = 0;
+
+  // --- space ------------------------------------------------------------------------------------
+  [[nodiscard]] virtual FsUsage ImageFsUsage() const = 0;  // sizes from the records
+  [[nodiscard]] virtual const std::string& root() const = 0;
+};
+
+}  // namespace davit::storage
