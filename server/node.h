@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Everything a handler may use, wired once by server.cc and passed by reference: no globals, no
+// singletons. Handlers are plain functions `StatusOr<Response> Rpc(Node&, Context&, const Request&)`,
+// one for each file, testable without gRPC.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <set>
+#include <string>
+
+#include "base/cgroup.h"
+#include "base/event_loop.h"
+#include "base/executor.h"
+#include "base/single_flight.h"
+#include "config/config.h"
+#include "image/puller.h"
+#include "network/cni.h"
+#include "server/container/container.h"
+#include "server/oci/runtime.h"
+#include "server/sandbox/sandbox.h"
+#include "server/store.h"
+#include "storage/storage.h"
+
+namespace davit {
+class Db;
+}
+
+namespace davit::server {
+
+class StateDb;          // server/state/state_db.h
+class ExitWatcher;      // server/container/exit_watcher.h
+class WritableUsage;    // server/stats/writable_usage.h
+
+struct Node {
+  const config::Config& config;
+  Db& db;
+  EventLoop& loop;
+  Executor& executor;
+  const CgroupFs& cgroups;
+  storage::Storage& storage;
+  image::Puller& puller;
+  network::Cni& cni;
+  const oci::RuntimeTable& runtimes;
+  StateDb& state;
+  ExitWatcher& exits;
+  WritableUsage& usage;
+  Store<Sandbox>& sandboxes;
+  Store<Container>& containers;
+  SingleFlight<std::string>& run_sandbox_flights;       // by sandbox name; the result is the ID
+  SingleFlight<std::string>& create_container_flights;  // by container name
+  std::string monitor_path;
+  std::set<std::string> own_capabilities;
+  int lowest_oom_score_adj;
+};
+
+}  // namespace davit::server

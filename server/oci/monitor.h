@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The daemon's side of davit-conmon: starts a monitor (which makes the one OCI runtime call that
+// creates and starts the container), finds it again after a restart of the daemon, reads what it left
+// behind. One monitor for each container; it outlives the daemon.
+//
+// Files in the container's run directory: bundle/config.json, pid, exit, ctl (a Unix socket).
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "base/context.h"
+#include "base/fd.h"
+
+namespace davit::server::oci {
+
+struct MonitorOptions {
+  std::string monitor_path;
+  std::string container_id;
+  std::string run_dir;             // <run>/containers/<id>; holds pid, exit, ctl
+  std::string bundle;              // directory with config.json
+  std::string runtime_path;
+  std::string runtime_root;
+  std::string log_path;            // "" : output is dropped
+  int64_t max_log_line_bytes = 16384;
+  bool tty = false;
+  bool stdin_open = false;
+  bool stdin_once = false;
+  std::string cgroup_mode;         // "v1" "hybrid" "v2": where OOM kills are counted
+  std::string memory_cgroup_dir;   // host directory with memory.events or memory.oom_control
+};
+
+struct MonitorHandle {
+  pid_t monitor_pid = 0;
+  uint64_t monitor_start_time = 0;
+  UniqueFd monitor_pidfd;          // readable when the monitor has ended: the exit file is complete
+  pid_t container_pid = 0;
+  uint64_t container_start_time = 0;
+};
+
+struct ExitInfo {
+  int exit_code = 0;               // 128 + signal for a signal
+  int signal = 0;
+  bool oom_killed = false;
+  int64_t finished_at_ns = 0;
+};
+
+// Runs the container. On failure nothing runs and the error carries the OCI runtime's message (a
+// missing command reads `… executable file not found in $PATH`). FailedPrecondition if monitor or
+// runtime are missing.
+absl::StatusOr<MonitorHandle> StartMonitor(Context& ctx, const MonitorOptions& options);
+
+// The living monitor of a run directory, through its control socket's peer credentials; NotFound if
+// there is none (never started, ended, killed).
+absl::StatusOr<MonitorHandle> FindMonitor(const std::string& run_dir);
+
+// What the monitor wrote last; nothing if the file is not there.
+absl::StatusOr<std::optional<ExitInfo>> ReadExit(const std::string& run_dir);
+
+// Closes and opens the log file anew; returns when it is done.
+absl::Status ReopenLog(Context& ctx, const std::string& run_dir);
+
+}  // namespace davit::server::oci

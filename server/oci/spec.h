@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Builds the OCI runtime config.json from image config + pod + container + node defaults. One builder
+// file for each section of the spec (spec_process.cc, spec_mounts.cc, spec_namespaces.cc,
+// spec_resources.cc, spec_security.cc …). Pure but for reading the image's passwd and group files
+// beneath an open root and stat of mount sources and devices.
+#pragma once
+
+#include <set>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "config/config.h"
+#include "image/image_config.h"
+#include "server/api/api.pb.h"
+
+namespace davit::server::oci {
+
+// Pins to join; "" means: network, ipc, uts: the host's; pid: a new one of the container's own,
+// unless host_pid.
+struct NamespacePaths {
+  std::string net;
+  std::string ipc;
+  std::string uts;
+  std::string pid;
+  bool host_pid = false;
+};
+
+struct SpecInput {
+  const runtime::v1::PodSandboxConfig& sandbox;
+  const runtime::v1::ContainerConfig& container;
+  const image::ImageConfig& image;
+  const config::Runtime& node;
+  std::string container_id;
+  std::string sandbox_id;
+  std::string rootfs;            // host path of the mounted overlay
+  int root_fd = -1;              // O_PATH of the image root: passwd, group, working directory
+  NamespacePaths namespaces;
+  std::string resolv_conf;       // host files to bind read-only in, "" for none
+  std::string hostname_file;
+  std::string hosts_file;
+  std::string hostname;          // value of HOSTNAME in env
+  std::string shm;               // host path of the pod's /dev/shm, "/dev/shm" for host IPC
+  std::string cgroup;            // linux.cgroupsPath
+  bool cgroup_v2 = false;
+  std::set<std::string> own_capabilities;
+  int lowest_oom_score_adj = -1000;
+  bool privileged_without_host_devices = false;
+};
+
+struct SpecOutput {
+  std::string config_json;
+  runtime::v1::ContainerUser user;
+  runtime::v1::Signal stop_signal = runtime::v1::SIGNAL_RUNTIME_DEFAULT;  // request, else image
+};
+
+// InvalidArgument / FailedPrecondition naming the field that cannot be honoured.
+absl::StatusOr<SpecOutput> BuildSpec(const SpecInput& input);
+
+// The process object of an exec: what the container's config.json has (user, env, caps, cwd …) with
+// other arguments.
+absl::StatusOr<std::string> ExecProcess(const std::string& config_json,
+                                        const std::vector<std::string>& command, bool tty);
+
+// linux.resources for `update`, from a CRI resources message.
+absl::StatusOr<std::string> UpdateResources(const runtime::v1::LinuxContainerResources& resources,
+                                            bool cgroup_v2);
+
+// Sysctls of a pod: only those of namespaces the pod has for itself (net.*, kernel.shm*, kernel.msg*,
+// kernel.sem, fs.mqueue.*); others are InvalidArgument naming key and reason. Keys and values are
+// checked for characters that do not belong.
+absl::Status CheckSysctls(const runtime::v1::PodSandboxConfig& sandbox);
+
+}  // namespace davit::server::oci

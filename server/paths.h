@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The only place that builds paths of pods and containers (storage/paths.h has those of images and
+// layers). Everything here lives under the run directory and is gone after a reboot:
+//
+//   <run>/davit.sock  lock
+//   <run>/sandboxes/<id>/{net,ipc,uts,pid}     namespace pins
+//                        {resolv.conf,hostname,hosts}  shm/ (tmpfs)  infra/
+//   <run>/containers/<id>/{bundle/config.json,rootfs/,pid,exit,ctl,exec/}
+//   <run>/runtime/<handler>/                   state of the OCI runtime
+#pragma once
+
+#include <string>
+
+namespace davit::server {
+
+class Paths {
+ public:
+  explicit Paths(std::string run) : run_(std::move(run)) {}
+
+  [[nodiscard]] std::string Lock() const { return run_ + "/lock"; }
+  [[nodiscard]] std::string Sandboxes() const { return run_ + "/sandboxes"; }
+  [[nodiscard]] std::string Containers() const { return run_ + "/containers"; }
+  [[nodiscard]] std::string Sandbox(const std::string& id) const { return Sandboxes() + "/" + id; }
+  // kind: net, ipc, uts, pid
+  [[nodiscard]] std::string Pin(const std::string& id, const std::string& kind) const {
+    return Sandbox(id) + "/" + kind;
+  }
+  [[nodiscard]] std::string ResolvConf(const std::string& id) const {
+    return Sandbox(id) + "/resolv.conf";
+  }
+  [[nodiscard]] std::string Hostname(const std::string& id) const { return Sandbox(id) + "/hostname"; }
+  [[nodiscard]] std::string Shm(const std::string& id) const { return Sandbox(id) + "/shm"; }
+  [[nodiscard]] std::string Container(const std::string& id) const { return Containers() + "/" + id; }
+  [[nodiscard]] std::string Bundle(const std::string& id) const { return Container(id) + "/bundle"; }
+  [[nodiscard]] std::string SpecFile(const std::string& id) const {
+    return Bundle(id) + "/config.json";
+  }
+  [[nodiscard]] std::string ExecScratch(const std::string& id) const { return Container(id) + "/exec"; }
+  [[nodiscard]] std::string RuntimeRoot(const std::string& handler) const {
+    return run_ + "/runtime/" + handler;
+  }
+
+ private:
+  std::string run_;
+};
+
+}  // namespace davit::server
