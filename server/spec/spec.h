@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Builds the OCI runtime config.json from image config + pod + container + node defaults. One builder
-// file for each section of the spec (spec_process.cc, spec_mounts.cc, spec_namespaces.cc,
-// spec_resources.cc, spec_security.cc …). Pure but for reading the image's passwd and group files
+// file for each section of the spec (process.cc, mounts.cc, namespaces.cc,
+// resources.cc, security.cc …). Pure but for reading the image's passwd and group files
 // beneath an open root and stat of mount sources and devices.
 #pragma once
 
@@ -14,7 +14,7 @@
 #include "image/image_config.h"
 #include "server/api/api.pb.h"
 
-namespace davit::server::oci {
+namespace davit::server::spec {
 
 // Pins to join; "" means: network, ipc, uts: the host's; pid: a new one of the container's own,
 // unless host_pid.
@@ -71,4 +71,4 @@ absl::StatusOr<std::string> UpdateResources(const runtime::v1::LinuxContainerRes
 // checked for characters that do not belong.
 absl::Status CheckSysctls(const runtime::v1::PodSandboxConfig& sandbox);
 
-}  // namespace davit::server::oci
+}  // namespace davit::server::spec
