@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "config/load.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "base/status.h"
+#include "config/duration.h"
+
+namespace davit::config {
+namespace {
+
+using testing::HasSubstr;
+
+std::string ErrorOf(const std::string& yaml) {
+  const auto config = LoadText(yaml, "test.yaml");
+  EXPECT_FALSE(config.ok()) << yaml;
+  EXPECT_EQ(config.status().code(), absl::StatusCode::kInvalidArgument);
+  return Message(config.status());
+}
+
+TEST(Load, EmptyTextIsTheDefaults) {
+  for (const char* text : {"", "# a comment only\n", "runtime:\n", "{}"}) {
+    const auto config = LoadText(text, "test.yaml");
+    ASSERT_TRUE(config.ok()) << config.status();
+    EXPECT_EQ(config->socket, "/run/davit/davit.sock");
+    EXPECT_EQ(config->image.max_parallel_layers, 6);
+  }
+}
+
+TEST(Load, ReadsEveryType) {
+  const auto config = LoadText(R"(
+socket: /tmp/d.sock
+max_threads: 8
+runtime:
+  pids_limit: 100
+  create_timeout: 90s
+  default_sysctls: {net.ipv4.ip_unprivileged_port_start: "0"}
+  default_env: [A=b, "C=d e"]
+  handlers:
+    fast: {path: /usr/bin/crun, allowed_annotations: [x.davit.io]}
+image:
+  mirrors:
+    - prefix: registry.k8s.io
+      endpoints: ["127.0.0.1:5000"]
+network:
+  default_bridge: false
+)",
+                               "test.yaml");
+  ASSERT_TRUE(config.ok()) << config.status();
+  EXPECT_EQ(config->socket, "/tmp/d.sock");
+  EXPECT_EQ(config->max_threads, 8);
+  EXPECT_EQ(config->runtime.pids_limit, 100);
+  EXPECT_EQ(config->runtime.create_timeout, std::chrono::seconds(90));
+  EXPECT_EQ(config->runtime.default_sysctls.at("net.ipv4.ip_unprivileged_port_start"), "0");
+  EXPECT_THAT(config->runtime.default_env, testing::ElementsAre("A=b", "C=d e"));
+  EXPECT_EQ(config->runtime.handlers.at("fast").path, "/usr/bin/crun");
+  ASSERT_EQ(config->image.mirrors.size(), 1U);
+  EXPECT_EQ(config->image.mirrors[0].prefix, "registry.k8s.io");
+  EXPECT_FALSE(config->network.default_bridge);
+}
+
+TEST(Load, NamesFileLineColumnAndKeyOfAMistake) {
+  EXPECT_EQ(ErrorOf("socket: /a\nruntime:\n  pids_limit: many\n"),
+            "test.yaml:3:15: runtime.pids_limit must be a whole number, not many");
+  EXPECT_THAT(ErrorOf("runtime:\n  pidslimit: 1\n"),
+              HasSubstr("test.yaml:2:3: runtime.pidslimit is not a key"));
+  EXPECT_THAT(ErrorOf("sockets: x\n"), HasSubstr("test.yaml:1:1: sockets is not a key"));
+  EXPECT_THAT(ErrorOf("runtime: [1]\n"), HasSubstr("runtime must be a mapping"));
+  EXPECT_THAT(ErrorOf("network:\n  default_bridge: yes\n"),
+              HasSubstr("network.default_bridge must be true or false"));
+  EXPECT_THAT(ErrorOf("image:\n  mirrors:\n    - prefx: a\n"), HasSubstr("image.mirrors[0].prefx"));
+  EXPECT_THAT(ErrorOf("runtime:\n  handlers:\n    x: {paths: y}\n"),
+              HasSubstr("runtime.handlers.x.paths"));
+  EXPECT_THAT(ErrorOf("runtime:\n  create_timeout: soon\n"), HasSubstr("must be a duration"));
+  EXPECT_THAT(ErrorOf("a: [\n"), HasSubstr("test.yaml:"));
+  EXPECT_THAT(ErrorOf("max_threads: 99999999999\n"), HasSubstr("max_threads"));
+}
+
+TEST(Load, ChecksValues) {
+  EXPECT_THAT(ErrorOf("socket: relative.sock\n"), HasSubstr("socket must be an absolute path"));
+  EXPECT_THAT(ErrorOf("log_level: loud\n"), HasSubstr("trace, debug, info, warning, error"));
+  EXPECT_THAT(ErrorOf("max_threads: 1\n"), HasSubstr("between 4 and 1024"));
+  EXPECT_THAT(ErrorOf("storage:\n  root: /var/../etc\n"), HasSubstr("storage.root"));
+  EXPECT_THAT(ErrorOf("runtime:\n  cgroup_manager: magic\n"), HasSubstr("cgroupfs, systemd"));
+  EXPECT_THAT(ErrorOf("runtime:\n  handlers:\n    ../x: {path: crun}\n"), HasSubstr("handler name"));
+}
+
+TEST(Load, RefusesAliasBombs) {
+  std::string bomb = "a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n";
+  for (int i = 1; i < 10; ++i) {
+    const std::string below = "*a" + std::to_string(i - 1);
+    bomb += "a" + std::to_string(i) + ": &a" + std::to_string(i) + " [";
+    for (int j = 0; j < 10; ++j) {
+      bomb += (j == 0 ? "" : ",") + below;
+    }
+    bomb += "]\n";
+  }
+  EXPECT_THAT(ErrorOf(bomb), HasSubstr("nested deeper"));
+  EXPECT_THAT(ErrorOf(std::string(2 << 20, '#')), HasSubstr("larger than"));
+}
+
+TEST(Load, PrintedConfigurationLoadsBackTheSame) {
+  Config config;
+  config.socket = "/run/with \"quote\"/s.sock";
+  config.runtime.default_env = {"A=#not a comment", "B=: colon"};
+  config.runtime.default_sysctls = {{"net.core.somaxconn", "1024"}};
+  config.runtime.handlers["kata"] = {.path = "/opt/kata", .allowed_annotations = {"a", "b"}};
+  config.image.mirrors = {{.prefix = "docker.io", .endpoints = {"a:1", "b:2"}}};
+  config.image.progress_timeout = std::chrono::milliseconds(1500);
+  const std::string yaml = ToYaml(config);
+  const auto again = LoadText(yaml, "printed.yaml");
+  ASSERT_TRUE(again.ok()) << again.status() << "\n" << yaml;
+  EXPECT_EQ(ToYaml(*again), yaml);
+  EXPECT_EQ(again->socket, config.socket);
+  EXPECT_EQ(again->runtime.handlers.at("kata").allowed_annotations.size(), 2U);
+}
+
+TEST(Load, DropInsWinByNameInOrder) {
+  const auto directory =
+      std::filesystem::temp_directory_path() / ("davit-config-" + std::to_string(::getpid()));
+  std::filesystem::create_directories(directory / "davit.d");
+  std::ofstream(directory / "davit.yaml") << "log_level: debug\nmax_threads: 8\n";
+  std::ofstream(directory / "davit.d/10.yaml") << "max_threads: 9\n";
+  std::ofstream(directory / "davit.d/20.yaml") << "max_threads: 10\n";
+  std::ofstream(directory / "davit.d/30.txt") << "max_threads: broken\n";
+  const auto config = LoadFile(directory / "davit.yaml");
+  ASSERT_TRUE(config.ok()) << config.status();
+  EXPECT_EQ(config->log_level, "debug");
+  EXPECT_EQ(config->max_threads, 10);
+  std::ofstream(directory / "davit.d/40.yaml") << "max_threads: broken\n";
+  const auto broken = LoadFile(directory / "davit.yaml");
+  EXPECT_THAT(Message(broken.status()), HasSubstr("40.yaml:1:14: max_threads"));
+  std::filesystem::remove_all(directory);
+}
+
+TEST(Duration, RoundTrips) {
+  for (const char* text : {"0", "1ms", "60s", "4m", "3h"}) {
+    const auto value = ParseDuration(text);
+    ASSERT_TRUE(value.has_value()) << text;
+    EXPECT_EQ(ParseDuration(FormatDuration(*value)), value);
+  }
+  for (const char* text : {"", "ms", "-1s", "1", "1.5s", "1d", "99999999999999999999h"}) {
+    EXPECT_FALSE(ParseDuration(text).has_value()) << text;
+  }
+}
+
+}  // namespace
+}  // namespace davit::config

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The one list of all keys: name, comment, member. The loader, the printer and the check walk it, so
+// that a key cannot be read and not documented. A visitor has Section(key, comment, body) and
+// Field(key, comment, member) for each type of member.
+#pragma once
+
+#include "config/config.h"
+
+namespace davit::config {
+
+template <typename Visitor>
+void VisitHandler(Visitor& v, RuntimeHandler& handler) {
+  v.Field("path", "absolute path, or a name looked up in PATH", handler.path);
+  v.Field("root", "its state directory; empty: <run>/runtime/<name>", handler.root);
+  v.Field("allowed_annotations", "annotations of pods that this handler acts on",
+          handler.allowed_annotations);
+  v.Field("privileged_without_host_devices", "privileged containers get no devices of the host",
+          handler.privileged_without_host_devices);
+}
+
+template <typename Visitor>
+void VisitMirror(Visitor& v, Mirror& mirror) {
+  v.Field("prefix", "registry, or registry/path, whose images the mirror has", mirror.prefix);
+  v.Field("endpoints", "host[:port][/path], tried in order before the registry itself",
+          mirror.endpoints);
+}
+
+template <typename Visitor>
+void VisitRuntime(Visitor& v, Runtime& runtime) {
+  v.Field("default_handler", "empty: crun where it can run on this host, else runc",
+          runtime.default_handler);
+  v.Field("handlers", "OCI runtimes by handler name; crun and runc exist without being named",
+          runtime.handlers);
+  v.Field("monitor_path", "empty: davit-conmon beside davit, then in libexec, then in PATH",
+          runtime.monitor_path);
+  v.Field("cgroup_manager", "cgroupfs (systemd is to come)", runtime.cgroup_manager);
+  v.Field("default_cgroup_parent", "cgroup of pods whose request names none",
+          runtime.default_cgroup_parent);
+  v.Field("default_capabilities", "what a container has unless its request adds or drops",
+          runtime.default_capabilities);
+  v.Field("default_sysctls", "set in every pod, before its own", runtime.default_sysctls);
+  v.Field("default_env", "NAME=value, before the image's and the request's", runtime.default_env);
+  v.Field("pids_limit", "processes in a container; 0: no limit", runtime.pids_limit);
+  v.Field("default_ulimits", "name=soft:hard", runtime.default_ulimits);
+  v.Field("log_directory", "for pods whose request names none", runtime.log_directory);
+  v.Field("max_log_line_bytes", "longer lines are logged in parts", runtime.max_log_line_bytes);
+  v.Field("create_timeout", "longest time that creating or starting a container may take",
+          runtime.create_timeout);
+}
+
+template <typename Visitor>
+void VisitImage(Visitor& v, Image& image) {
+  v.Field("unqualified_search", "registry of names without one; the first is used",
+          image.unqualified_search);
+  v.Field("insecure_registries", "host[:port] spoken to without TLS; loopback always may be",
+          image.insecure_registries);
+  v.Field("mirrors", "where images of a registry are looked for first", image.mirrors);
+  v.Field("pinned", "names (with * and ?) that garbage collection keeps", image.pinned);
+  v.Field("max_parallel_layers", "layers of one image fetched at a time",
+          image.max_parallel_layers);
+  v.Field("progress_timeout", "a transfer without a byte for so long ends", image.progress_timeout);
+  v.Field("auth_file", "Docker or Podman auth JSON; empty: none", image.auth_file);
+  v.Field("max_layers", "of one image", image.max_layers);
+  v.Field("max_layer_bytes", "unpacked size of one layer", image.max_layer_bytes);
+}
+
+template <typename Visitor>
+void VisitStorage(Visitor& v, Storage& storage) {
+  v.Field("root", "images, layers, container root file systems, davit.db; survives reboots",
+          storage.root);
+  v.Field("run", "namespaces, mounts, sockets; gone after a reboot", storage.run);
+  v.Field("sync", "layers are on the disk before their record; false loses images in a power cut",
+          storage.sync);
+  v.Field("mount_options", "extra options of overlay mounts", storage.mount_options);
+}
+
+template <typename Visitor>
+void VisitNetwork(Visitor& v, Network& network) {
+  v.Field("config_dir", "CNI configuration; changes take effect without a restart",
+          network.config_dir);
+  v.Field("plugin_dirs", "where CNI plugins are looked for, in order", network.plugin_dirs);
+  v.Field("cache_dir", "results of ADD, for DEL", network.cache_dir);
+  v.Field("default_network", "by name; empty: the first file by name", network.default_network);
+  v.Field("default_bridge",
+          "with config_dir empty: an embedded bridge network. Set false where a network add-on puts "
+          "its configuration in later, or pods start on the wrong network",
+          network.default_bridge);
+  v.Field("default_bridge_name", "interface of the embedded network", network.default_bridge_name);
+  v.Field("default_bridge_subnet", "addresses of the embedded network",
+          network.default_bridge_subnet);
+  v.Field("default_bridge_ipam_dir", "its leases; empty: host-local's own directory",
+          network.default_bridge_ipam_dir);
+  v.Field("add_timeout", "a plugin that takes longer to add is killed", network.add_timeout);
+  v.Field("del_timeout", "the same for removing", network.del_timeout);
+}
+
+template <typename Visitor>
+void VisitConfig(Visitor& v, Config& config) {
+  v.Field("socket", "where the kubelet and crictl connect", config.socket);
+  v.Field("log_level", "trace, debug, info, warning or error", config.log_level);
+  v.Field("max_threads", "for work that runs side by side", config.max_threads);
+  v.Section("runtime", "OCI runtimes, cgroups and what containers get by default",
+            [&](auto& inner) { VisitRuntime(inner, config.runtime); });
+  v.Section("image", "registries and pulling", [&](auto& inner) { VisitImage(inner, config.image); });
+  v.Section("storage", "where state is kept", [&](auto& inner) { VisitStorage(inner, config.storage); });
+  v.Section("network", "CNI", [&](auto& inner) { VisitNetwork(inner, config.network); });
+}
+
+}  // namespace davit::config

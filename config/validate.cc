@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <array>
+
+#include "base/status.h"
+#include "base/text.h"
+#include "config/load.h"
+
+namespace davit::config {
+namespace {
+
+absl::Status Absolute(const char* key, const std::string& path) {
+  if (path.empty() || path.front() != '/') {
+    return InvalidArgument("{} must be an absolute path, not \"{}\"", key, Printable(path));
+  }
+  for (const auto& part : Split(path, '/')) {
+    if (part == "." || part == "..") {
+      return InvalidArgument("{} must not contain \"{}\": {}", key, part, Printable(path));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status AbsoluteOrEmpty(const char* key, const std::string& path) {
+  return path.empty() ? absl::OkStatus() : Absolute(key, path);
+}
+
+template <typename T>
+absl::Status Between(const char* key, T value, T low, T high) {
+  if (value < low || value > high) {
+    return InvalidArgument("{} must be between {} and {}, not {}", key, low, high, value);
+  }
+  return absl::OkStatus();
+}
+
+template <size_t N>
+absl::Status OneOf(const char* key, const std::string& value,
+                   const std::array<const char*, N>& known) {
+  if (std::find(known.begin(), known.end(), value) == known.end()) {
+    return InvalidArgument("{} must be one of {}, not \"{}\"", key,
+                           fmt::join(known.begin(), known.end(), ", "), Printable(value));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ValidateRuntime(const Runtime& runtime) {
+  RETURN_IF_ERROR(AbsoluteOrEmpty("runtime.monitor_path", runtime.monitor_path));
+  RETURN_IF_ERROR(OneOf("runtime.cgroup_manager", runtime.cgroup_manager,
+                        std::array{"cgroupfs", "systemd"}));
+  RETURN_IF_ERROR(Absolute("runtime.default_cgroup_parent", runtime.default_cgroup_parent));
+  RETURN_IF_ERROR(Absolute("runtime.log_directory", runtime.log_directory));
+  RETURN_IF_ERROR(Between<int64_t>("runtime.pids_limit", runtime.pids_limit, 0, 1 << 22));
+  RETURN_IF_ERROR(
+      Between<int64_t>("runtime.max_log_line_bytes", runtime.max_log_line_bytes, 256, 1 << 20));
+  for (const auto& entry : runtime.default_env) {
+    if (entry.find('=') == std::string::npos || entry.front() == '=') {
+      return InvalidArgument("runtime.default_env: \"{}\" is not NAME=value", Printable(entry));
+    }
+  }
+  for (const auto& [name, handler] : runtime.handlers) {
+    if (name.empty() || name.find('/') != std::string::npos || name.front() == '.') {
+      return InvalidArgument("runtime.handlers: \"{}\" cannot be a handler name", Printable(name));
+    }
+    RETURN_IF_ERROR(AbsoluteOrEmpty("runtime.handlers.*.root", handler.root));
+  }
+  if (runtime.create_timeout < std::chrono::seconds(1)) {
+    return InvalidArgument("runtime.create_timeout must be at least 1s");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ValidateImage(const Image& image) {
+  RETURN_IF_ERROR(Between("image.max_parallel_layers", image.max_parallel_layers, 1, 64));
+  RETURN_IF_ERROR(Between("image.max_layers", image.max_layers, 1, 4096));
+  RETURN_IF_ERROR(AbsoluteOrEmpty("image.auth_file", image.auth_file));
+  if (image.max_layer_bytes < (1 << 20)) {
+    return InvalidArgument("image.max_layer_bytes must be at least 1048576");
+  }
+  for (const auto& mirror : image.mirrors) {
+    if (mirror.prefix.empty() || mirror.endpoints.empty()) {
+      return InvalidArgument("image.mirrors: each needs a prefix and at least one endpoint");
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ValidateNetwork(const Network& network) {
+  RETURN_IF_ERROR(Absolute("network.config_dir", network.config_dir));
+  RETURN_IF_ERROR(Absolute("network.cache_dir", network.cache_dir));
+  RETURN_IF_ERROR(AbsoluteOrEmpty("network.default_bridge_ipam_dir", network.default_bridge_ipam_dir));
+  if (network.plugin_dirs.empty()) {
+    return InvalidArgument("network.plugin_dirs must name at least one directory");
+  }
+  for (const auto& directory : network.plugin_dirs) {
+    RETURN_IF_ERROR(Absolute("network.plugin_dirs", directory));
+  }
+  constexpr size_t kMaxInterfaceName = 15;
+  if (network.default_bridge_name.empty() ||
+      network.default_bridge_name.size() > kMaxInterfaceName) {
+    return InvalidArgument("network.default_bridge_name must have 1 to {} characters",
+                           kMaxInterfaceName);
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status Validate(const Config& config) {
+  RETURN_IF_ERROR(Absolute("socket", config.socket));
+  RETURN_IF_ERROR(OneOf("log_level", config.log_level,
+                        std::array{"trace", "debug", "info", "warning", "error"}));
+  RETURN_IF_ERROR(Between("max_threads", config.max_threads, 4, 1024));
+  RETURN_IF_ERROR(Absolute("storage.root", config.storage.root));
+  RETURN_IF_ERROR(Absolute("storage.run", config.storage.run));
+  RETURN_IF_ERROR(ValidateRuntime(config.runtime));
+  RETURN_IF_ERROR(ValidateImage(config.image));
+  return ValidateNetwork(config.network);
+}
+
+}  // namespace davit::config

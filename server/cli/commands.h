@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The operator's commands, one file for each. Each prints to stdout and returns the error to show, or
+// an exit code of its own through *exit_code. main.cc knows the flags; commands know nothing of them.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+
+namespace davit::server::cli {
+
+struct Globals {
+  std::string socket = "/run/davit/davit.sock";
+  bool json = false;  // -o json
+};
+
+struct ServeOptions {
+  std::string config_file;  // "" : the default path if it exists, else the embedded defaults
+  std::string socket;       // "" : as configured, as all below
+  std::string root;
+  std::string run;
+  std::string log_level;
+};
+absl::Status RunServe(const ServeOptions& options);
+
+struct PullOptions {
+  std::vector<std::string> images;
+  std::string credentials;  // user:password
+};
+absl::Status RunPull(const Globals& globals, const PullOptions& options);
+
+absl::Status RunImages(const Globals& globals, const std::string& filter);
+absl::Status RunRemoveImages(const Globals& globals, const std::vector<std::string>& images);
+
+struct RunOptions {
+  std::string image;
+  std::vector<std::string> command;
+  std::string name;                  // of the container; "" : from the image
+  std::string pod;                   // an existing pod to join; "" : a new one
+  std::vector<std::string> env;      // NAME=value
+  std::vector<std::string> volumes;  // host:container[:ro]
+  std::vector<std::string> ports;    // host:container[/udp]
+  std::string log_directory;
+  bool host_network = false;
+  bool privileged = false;
+  bool detach = false;               // print IDs instead of following the output
+  bool remove = false;               // remove pod and container when it ends
+};
+absl::Status RunRun(const Globals& globals, const RunOptions& options, int* exit_code);
+
+struct ListOptions {
+  bool all = false;    // also what does not run
+  bool quiet = false;  // IDs only
+  std::string pod;
+};
+absl::Status RunPods(const Globals& globals, const ListOptions& options);
+absl::Status RunPs(const Globals& globals, const ListOptions& options);
+absl::Status RunStats(const Globals& globals);
+
+struct LogOptions {
+  std::string container;
+  bool follow = false;
+  bool timestamps = false;
+  int64_t tail = -1;   // lines; -1: all
+  std::string since;   // RFC 3339 or a duration such as 10m
+};
+absl::Status RunLogs(const Globals& globals, const LogOptions& options);
+
+struct ExecOptions {
+  std::string container;
+  std::vector<std::string> command;
+  int64_t timeout_seconds = 0;
+};
+absl::Status RunExec(const Globals& globals, const ExecOptions& options, int* exit_code);
+
+absl::Status RunInspect(const Globals& globals, const std::vector<std::string>& objects);
+
+struct StopOptions {
+  std::vector<std::string> objects;  // pods or containers
+  int64_t timeout_seconds = 10;
+};
+absl::Status RunStop(const Globals& globals, const StopOptions& options);
+
+struct RemoveOptions {
+  std::vector<std::string> objects;  // pods or containers
+  bool force = false;                // running ones too
+};
+absl::Status RunRemove(const Globals& globals, const RemoveOptions& options);
+
+absl::Status RunStatus(const Globals& globals);
+absl::Status RunVersion(const Globals& globals);
+
+struct ConfigOptions {
+  std::string check_file;   // check this file only
+  std::string config_file;  // print what this file makes; "" : the defaults
+};
+absl::Status RunConfig(const ConfigOptions& options);
+
+}  // namespace davit::server::cli

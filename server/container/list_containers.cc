@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server/container/read_rpcs.h"
+#include "server/filter.h"
+
+namespace davit::server {
+namespace {
+
+bool Matches(const Container::Record& record, const runtime::v1::ContainerFilter& filter) {
+  if (!Visible(record) || !MatchesId(record.id(), filter.id()) ||
+      !MatchesId(record.sandbox_id(), filter.pod_sandbox_id())) {
+    return false;
+  }
+  if (filter.has_state() && ToCriState(record.state()) != filter.state().state()) {
+    return false;
+  }
+  return MatchesLabels(record.config().labels(), filter.label_selector());
+}
+
+}  // namespace
+
+absl::StatusOr<runtime::v1::ListContainersResponse> ListContainers(
+    Node& node, Context& /*ctx*/, const runtime::v1::ListContainersRequest& request) {
+  runtime::v1::ListContainersResponse response;
+  for (const auto& container : node.containers.List()) {
+    const auto record = container->record();
+    if (!Matches(*record, request.filter())) {
+      continue;
+    }
+    auto& item = *response.add_containers();
+    item.set_id(record->id());
+    item.set_pod_sandbox_id(record->sandbox_id());
+    *item.mutable_metadata() = record->config().metadata();
+    *item.mutable_image() = record->config().image();
+    item.set_image_ref(record->image_ref());
+    item.set_image_id(record->image_id());
+    item.set_state(ToCriState(record->state()));
+    item.set_created_at(record->created_at());
+    *item.mutable_labels() = record->config().labels();
+    *item.mutable_annotations() = record->config().annotations();
+  }
+  return response;
+}
+
+}  // namespace davit::server

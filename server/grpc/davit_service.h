@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// davit.v1.Davit: what the `davit` command asks beyond the CRI.
+#pragma once
+
+#include "server/api/davit.grpc.pb.h"
+#include "server/rpc.h"
+
+namespace davit::server {
+
+class DavitServiceImpl final : public davit::v1::Davit::CallbackService {
+ public:
+  DavitServiceImpl(Node& node, Executor& calls) : node_(node), calls_(calls) {}
+
+  grpc::ServerWriteReactor<davit::v1::PullImageProgress>* PullImage(
+      grpc::CallbackServerContext* context, const davit::v1::PullImageRequest* request) override;
+
+ private:
+  Node& node_;
+  Executor& calls_;
+};
+
+}  // namespace davit::server

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server/image/image_view.h"
+
+#include "base/text.h"
+#include "image/image_config.h"
+#include "image/reference.h"
+
+namespace davit::server {
+namespace {
+
+constexpr size_t kShortestIdPrefix = 3;
+
+bool LooksLikeId(std::string_view name) {
+  if (name.starts_with("sha256:")) {
+    return true;
+  }
+  return name.size() >= kShortestIdPrefix && name.size() <= kIdLength && IsLowerHex(name);
+}
+
+}  // namespace
+
+runtime::v1::Image ToCri(const storage::ImageRecord& record) {
+  runtime::v1::Image image;
+  image.set_id(record.id);
+  for (const auto& tag : record.tags) {
+    image.add_repo_tags(tag);
+  }
+  for (const auto& digest : record.digests) {
+    image.add_repo_digests(digest);
+  }
+  image.set_size(record.size);
+  image.set_pinned(record.pinned);
+  image.mutable_spec()->set_image(record.id);
+  if (auto config = image::ParseImageConfig(record.config_json); config.ok()) {
+    const std::string user = Split(config->user, ':').front();
+    if (const auto uid = ParseInt(user)) {
+      image.mutable_uid()->set_value(*uid);
+    } else {
+      image.set_username(user);
+    }
+  }
+  return image;
+}
+
+absl::StatusOr<std::string> CanonicalName(const Node& node, const std::string& name) {
+  const auto& search = node.config.image.unqualified_search;
+  ASSIGN_OR_RETURN(auto reference, search.empty() ? image::Reference::Parse(name)
+                                                  : image::Reference::Parse(name, search.front()));
+  return reference.canonical();
+}
+
+absl::StatusOr<std::optional<std::shared_ptr<const storage::ImageRecord>>> FindImage(
+    const Node& node, const std::string& name) {
+  if (name.empty()) {
+    return InvalidArgument("the request names no image");
+  }
+  if (LooksLikeId(name)) {
+    ASSIGN_OR_RETURN(auto found, node.storage.FindImage(name));
+    if (found) {
+      return found;
+    }
+    if (name.starts_with("sha256:") || name.size() == kIdLength) {
+      return found;
+    }
+  }
+  ASSIGN_OR_RETURN(const std::string canonical, CanonicalName(node, name));
+  return node.storage.FindImage(canonical);
+}
+
+}  // namespace davit::server

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// An image record as the CRI shows it, and images by what a request calls them.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "server/api/api.pb.h"
+#include "server/node.h"
+#include "storage/storage.h"
+
+namespace davit::server {
+
+runtime::v1::Image ToCri(const storage::ImageRecord& record);
+
+// By ID, ID prefix, or any form of its name ("busybox", "docker.io/library/busybox:latest"); nothing
+// if it is not here. InvalidArgument for a name that is no reference.
+absl::StatusOr<std::optional<std::shared_ptr<const storage::ImageRecord>>> FindImage(
+    const Node& node, const std::string& name);
+
+// The canonical form of a name that is not an ID, as storage keys it.
+absl::StatusOr<std::string> CanonicalName(const Node& node, const std::string& name);
+
+}  // namespace davit::server

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server/image/credentials.h"
+#include "server/image/image_rpcs.h"
+
+namespace davit::server {
+
+absl::StatusOr<runtime::v1::PullImageResponse> PullImage(
+    Node& node, Context& ctx, const runtime::v1::PullImageRequest& request) {
+  const std::string& name = request.image().image();
+  if (name.empty()) {
+    return InvalidArgument("the request names no image to pull");
+  }
+  ctx.SetStage("pull " + name);
+  ASSIGN_OR_RETURN(auto result,
+                   node.puller.Pull(ctx, name, ToCredentials(request.auth()), nullptr));
+  runtime::v1::PullImageResponse response;
+  response.set_image_ref(result.image_id);
+  return response;
+}
+
+}  // namespace davit::server

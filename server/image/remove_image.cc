@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+
+#include "server/image/image_rpcs.h"
+#include "server/image/image_view.h"
+
+namespace davit::server {
+namespace {
+
+bool HasName(const storage::ImageRecord& record, const std::string& name) {
+  const auto contains = [&name](const std::vector<std::string>& names) {
+    return std::find(names.begin(), names.end(), name) != names.end();
+  };
+  return contains(record.tags) || contains(record.digests);
+}
+
+}  // namespace
+
+absl::StatusOr<runtime::v1::RemoveImageResponse> RemoveImage(
+    Node& node, Context& ctx, const runtime::v1::RemoveImageRequest& request) {
+  const std::string& name = request.image().image();
+  ctx.SetStage("remove image " + name);
+  ASSIGN_OR_RETURN(auto found, FindImage(node, name));
+  if (!found) {
+    return runtime::v1::RemoveImageResponse();
+  }
+  auto canonical = CanonicalName(node, name);
+  if (canonical.ok() && HasName(**found, *canonical)) {
+    RETURN_IF_ERROR(node.storage.RemoveImageName(*canonical));
+  } else {
+    RETURN_IF_ERROR(node.storage.RemoveImage((*found)->id));
+  }
+  return runtime::v1::RemoveImageResponse();
+}
+
+}  // namespace davit::server

@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server/server.h"
+
+#include <malloc.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <systemd/sd-daemon.h>
+
+#include <chrono>
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include <grpcpp/grpcpp.h>
+
+#include "base/caps.h"
+#include "base/db.h"
+#include "base/failpoint.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/proc.h"
+#include "server/container/exit_watcher.h"
+#include "server/grpc/davit_service.h"
+#include "server/grpc/image_service.h"
+#include "server/grpc/runtime_service.h"
+#include "server/locks.h"
+#include "server/monitor_path.h"
+#include "server/recovery.h"
+#include "server/state/state_db.h"
+#include "server/stats/writable_usage.h"
+#include "server/version.h"
+
+namespace davit::server {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr size_t kMaxMessageBytes = 64U << 20U;  // two full streams of ExecSync and more
+constexpr size_t kMaxCalls = 512;                // handlers that may wait at one time
+constexpr auto kUsageRefresh = 10s;
+constexpr auto kShutdownGrace = 5s;
+
+// Threads come and go with the load; their arenas would stay. Two are enough for our allocation rate
+// and keep an idle daemon small.
+void BoundMemory() {
+  mallopt(M_ARENA_MAX, 2);
+  mallopt(M_TRIM_THRESHOLD, 128 << 10);
+}
+
+sigset_t BlockStopSignals() {
+  sigset_t stop;
+  sigemptyset(&stop);
+  sigaddset(&stop, SIGTERM);
+  sigaddset(&stop, SIGINT);
+  pthread_sigmask(SIG_BLOCK, &stop, nullptr);
+  signal(SIGPIPE, SIG_IGN);
+  return stop;
+}
+
+absl::Status PrepareDirectories(const config::Config& config) {
+  RETURN_IF_ERROR(MakeDirs(config.storage.root));
+  RETURN_IF_ERROR(MakeDirs(config.storage.run));
+  return MakeDirs(std::filesystem::path(config.socket).parent_path());
+}
+
+// Everything the handlers use, in the order in which it must be made; destroyed in reverse.
+class Daemon {
+ public:
+  static absl::StatusOr<std::unique_ptr<Daemon>> Create(const config::Config& config) {
+    std::unique_ptr<Daemon> daemon(new Daemon(config));
+    RETURN_IF_ERROR(daemon->OpenState());
+    RETURN_IF_ERROR(daemon->OpenMachine());
+    RETURN_IF_ERROR(daemon->Wire());
+    RETURN_IF_ERROR(Recover(*daemon->node_));
+    return daemon;
+  }
+
+  Node& node() { return *node_; }
+  Executor& calls() { return calls_; }
+
+ private:
+  explicit Daemon(const config::Config& config) : config_(config) {}
+
+  absl::Status OpenState() {
+    RETURN_IF_ERROR(PrepareDirectories(config_));
+    ASSIGN_OR_RETURN(root_lock_, LockDirectory(config_.storage.root));
+    ASSIGN_OR_RETURN(run_lock_, LockDirectory(config_.storage.run));
+    RETURN_IF_ERROR(ClaimSocketPath(config_.socket));
+    ASSIGN_OR_RETURN(db_, Db::Open(JoinPath(config_.storage.root, "davit.db")));
+    ASSIGN_OR_RETURN(state_, StateDb::Open(*db_));
+    ASSIGN_OR_RETURN(
+        storage_, storage::Storage::Open(
+                      {.root = config_.storage.root,
+                       .run = config_.storage.run,
+                       .sync = config_.storage.sync,
+                       .max_layer_bytes = static_cast<uint64_t>(config_.image.max_layer_bytes),
+                       .mount_options = config_.storage.mount_options},
+                      *db_));
+    return absl::OkStatus();
+  }
+
+  absl::Status OpenMachine() {
+    ASSIGN_OR_RETURN(loop_, EventLoop::Create());
+    ASSIGN_OR_RETURN(cgroups_, CgroupFs::Detect());
+    ASSIGN_OR_RETURN(runtimes_, oci::RuntimeTable::Create(config_, *cgroups_));
+    ASSIGN_OR_RETURN(monitor_path_, FindMonitorProgram(config_.runtime.monitor_path));
+    ASSIGN_OR_RETURN(own_capabilities_, OwnCapabilities());
+    ASSIGN_OR_RETURN(cni_, network::Cni::Create(config_.network));
+    ASSIGN_OR_RETURN(puller_, image::Puller::Create(config_.image, *storage_, pulls_));
+    return absl::OkStatus();
+  }
+
+  absl::Status Wire() {
+    exits_ = std::make_unique<ExitWatcher>();
+    usage_ = std::make_unique<WritableUsage>(*storage_, work_, kUsageRefresh);
+    node_.reset(new Node{.config = config_,
+                         .db = *db_,
+                         .loop = *loop_,
+                         .executor = work_,
+                         .cgroups = *cgroups_,
+                         .storage = *storage_,
+                         .puller = *puller_,
+                         .cni = *cni_,
+                         .runtimes = *runtimes_,
+                         .state = *state_,
+                         .exits = *exits_,
+                         .usage = *usage_,
+                         .sandboxes = sandboxes_,
+                         .containers = containers_,
+                         .run_sandbox_flights = run_sandbox_flights_,
+                         .create_container_flights = create_container_flights_,
+                         .monitor_path = monitor_path_,
+                         .own_capabilities = own_capabilities_,
+                         .lowest_oom_score_adj = LowestOomScoreAdj()});
+    exits_->Attach(*node_);
+    return absl::OkStatus();
+  }
+
+  const config::Config& config_;
+  UniqueFd root_lock_;
+  UniqueFd run_lock_;
+  std::unique_ptr<Db> db_;
+  std::unique_ptr<StateDb> state_;
+  std::unique_ptr<storage::Storage> storage_;
+  std::unique_ptr<EventLoop> loop_;
+  std::optional<CgroupFs> cgroups_;
+  std::optional<oci::RuntimeTable> runtimes_;
+  std::string monitor_path_;
+  std::set<std::string> own_capabilities_;
+  std::unique_ptr<network::Cni> cni_;
+  Store<Sandbox> sandboxes_{"sandbox"};
+  Store<Container> containers_{"container"};
+  std::unique_ptr<ExitWatcher> exits_;
+  std::unique_ptr<WritableUsage> usage_;
+  std::unique_ptr<image::Puller> puller_;
+  std::unique_ptr<Node> node_;
+  // One executor for each level of waiting, so that nobody waits for work queued behind himself:
+  // calls wait for flights, flights for work, work for nobody. Pulls have their own two levels.
+  Executor work_{static_cast<size_t>(config_.max_threads)};
+  Executor pulls_{kMaxCalls};
+  Executor flights_{kMaxCalls};
+  SingleFlight<std::string> run_sandbox_flights_{flights_};
+  SingleFlight<std::string> create_container_flights_{flights_};
+  Executor calls_{kMaxCalls};
+};
+
+absl::StatusOr<std::unique_ptr<grpc::Server>> Listen(const std::string& socket,
+                                                     const std::vector<grpc::Service*>& services) {
+  grpc::ServerBuilder builder;
+  builder.SetMaxReceiveMessageSize(kMaxMessageBytes);
+  builder.SetMaxSendMessageSize(kMaxMessageBytes);
+  builder.AddListeningPort("unix://" + socket, grpc::InsecureServerCredentials());
+  for (grpc::Service* service : services) {
+    builder.RegisterService(service);
+  }
+  std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
+  if (!server) {
+    return Unavailable("listen on {}: gRPC could not bind it; is its directory writable?", socket);
+  }
+  if (::chmod(socket.c_str(), 0660) != 0) {
+    return ErrnoStatus(errno, "set the mode of " + socket);
+  }
+  return server;
+}
+
+}  // namespace
+
+absl::Status Serve(const config::Config& config) {
+  BoundMemory();
+  const sigset_t stop = BlockStopSignals();
+  RETURN_IF_ERROR(failpoint::LoadFromEnvironment());
+  ASSIGN_OR_RETURN(auto daemon, Daemon::Create(config));
+  RuntimeServiceImpl runtime_service(daemon->node(), daemon->calls());
+  ImageServiceImpl image_service(daemon->node(), daemon->calls());
+  DavitServiceImpl davit_service(daemon->node(), daemon->calls());
+  ASSIGN_OR_RETURN(auto server,
+                   Listen(config.socket, {&runtime_service, &image_service, &davit_service}));
+  malloc_trim(0);
+  log::Info("davit {} serves on {} with runtime {} on cgroup {}", kVersion, config.socket,
+            daemon->node().runtimes.default_name(), CgroupModeName(daemon->node().cgroups.mode()));
+  sd_notify(0, "READY=1");
+
+  int signal_number = 0;
+  sigwait(&stop, &signal_number);
+  sd_notify(0, "STOPPING=1");
+  log::Info("signal {}: davit stops serving; containers go on", signal_number);
+  server->Shutdown(std::chrono::system_clock::now() + kShutdownGrace);
+  server->Wait();
+  return RemoveFile(config.socket);
+}
+
+}  // namespace davit::server

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server/filter.h"
+#include "server/stats/stats_rpcs.h"
+
+namespace davit::server {
+namespace {
+
+bool Matches(const Container::Record& record, const runtime::v1::ContainerStatsFilter& filter) {
+  return record.state() == davit::state::v1::CONTAINER_RUNNING &&
+         MatchesId(record.id(), filter.id()) &&
+         MatchesId(record.sandbox_id(), filter.pod_sandbox_id()) &&
+         MatchesLabels(record.config().labels(), filter.label_selector());
+}
+
+}  // namespace
+
+absl::StatusOr<runtime::v1::ListContainerStatsResponse> ListContainerStats(
+    Node& node, Context& /*ctx*/, const runtime::v1::ListContainerStatsRequest& request) {
+  runtime::v1::ListContainerStatsResponse response;
+  for (const auto& container : node.containers.List()) {
+    const auto record = container->record();
+    if (Matches(*record, request.filter())) {
+      *response.add_stats() = StatsOf(node, *record);
+    }
+  }
+  return response;
+}
+
+}  // namespace davit::server
