@@ -17,6 +17,7 @@
 #include "config/config.h"
 #include "image/puller.h"
 #include "network/cni.h"
+#include "server/cgroup/cgroup_manager.h"
 #include "server/container/container.h"
 #include "server/oci/runtime.h"
 #include "server/sandbox/sandbox.h"
@@ -39,6 +40,7 @@ struct Node {
   EventLoop& loop;
   Executor& executor;
   const CgroupFs& cgroups;
+  const CgroupManager& cgroup_manager;
   storage::Storage& storage;
   image::Puller& puller;
   network::Cni& cni;

@@ -30,11 +30,16 @@ class Paths {
     return Sandbox(id) + "/resolv.conf";
   }
   [[nodiscard]] std::string Hostname(const std::string& id) const { return Sandbox(id) + "/hostname"; }
+  [[nodiscard]] std::string Hosts(const std::string& id) const { return Sandbox(id) + "/hosts"; }
   [[nodiscard]] std::string Shm(const std::string& id) const { return Sandbox(id) + "/shm"; }
   [[nodiscard]] std::string Container(const std::string& id) const { return Containers() + "/" + id; }
   [[nodiscard]] std::string Bundle(const std::string& id) const { return Container(id) + "/bundle"; }
   [[nodiscard]] std::string SpecFile(const std::string& id) const {
     return Bundle(id) + "/config.json";
+  }
+  // A container that joins another's PID namespace pins it here.
+  [[nodiscard]] std::string TargetPid(const std::string& id) const {
+    return Container(id) + "/pidns";
   }
   [[nodiscard]] std::string ExecScratch(const std::string& id) const { return Container(id) + "/exec"; }
   [[nodiscard]] std::string RuntimeRoot(const std::string& handler) const {

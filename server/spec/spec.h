@@ -8,6 +8,7 @@
 
 #include <set>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "config/config.h"
@@ -46,6 +47,10 @@ struct SpecInput {
   std::set<std::string> own_capabilities;
   int lowest_oom_score_adj = -1000;
   bool privileged_without_host_devices = false;
+  // Annotations that the runtime handler may see: a key, or a prefix ending in '*'. All others stay
+  // out of the config: to an OCI runtime annotations can be commands.
+  std::vector<std::string> allowed_annotations;
+  std::string sys_root = "/sys";  // another tree in tests
 };
 
 struct SpecOutput {

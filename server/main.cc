@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// `davit`: the daemon (`davit serve`) and the operator's commands. Flags are declared here and nowhere
+// else; each command is a function in server/cli/.
+
+#include <cstdio>
+#include <functional>
+#include <string>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include "base/status.h"
+#include "server/cli/commands.h"
+
+namespace {
+
+using davit::Message;
+namespace cli = davit::server::cli;
+
+// The command that was chosen, bound to its options.
+struct Chosen {
+  std::function<absl::Status()> run;
+  int exit_code = 0;
+};
+
+// Registers `run` as what the subcommand does.
+CLI::App* Command(CLI::App& app, Chosen& chosen, const char* name, const char* help,
+                  std::function<absl::Status()> run) {
+  CLI::App* command = app.add_subcommand(name, help);
+  command->callback([&chosen, run = std::move(run)] { chosen.run = run; });
+  return command;
+}
+
+struct Options {
+  cli::Globals globals;
+  std::string output = "table";
+  cli::ServeOptions serve;
+  cli::PullOptions pull;
+  std::string image_filter;
+  std::vector<std::string> images;
+  cli::RunOptions run;
+  cli::ListOptions list;
+  cli::LogOptions logs;
+  cli::ExecOptions exec;
+  std::vector<std::string> inspect;
+  cli::StopOptions stop;
+  cli::RemoveOptions remove;
+  cli::ConfigOptions config;
+};
+
+void AddServe(CLI::App& app, Options& o, Chosen& chosen) {
+  auto* serve = Command(app, chosen, "serve", "run the daemon", [&o] { return RunServe(o.serve); });
+  serve->add_option("--config", o.serve.config_file, "YAML file (default: /etc/davit/davit.yaml)");
+  serve->add_option("--socket", o.serve.socket, "socket to serve on");
+  serve->add_option("--root", o.serve.root, "directory of what survives reboots");
+  serve->add_option("--run", o.serve.run, "directory of what does not");
+  serve->add_option("--log-level", o.serve.log_level, "trace, debug, info, warning, error");
+}
+
+void AddImageCommands(CLI::App& app, Options& o, Chosen& chosen) {
+  auto* pull = Command(app, chosen, "pull", "pull images",
+                       [&o] { return RunPull(o.globals, o.pull); });
+  pull->add_option("IMAGE", o.pull.images)->required();
+  pull->add_option("--creds", o.pull.credentials, "USER:PASSWORD");
+  auto* images = Command(app, chosen, "images", "list images",
+                         [&o] { return RunImages(o.globals, o.image_filter); });
+  images->add_option("IMAGE", o.image_filter, "only this one");
+  auto* rmi = Command(app, chosen, "rmi", "remove images by name or ID",
+                      [&o] { return RunRemoveImages(o.globals, o.images); });
+  rmi->add_option("IMAGE", o.images)->required();
+}
+
+void AddRun(CLI::App& app, Options& o, Chosen& chosen) {
+  auto* run = Command(app, chosen, "run", "run a container in a pod",
+                      [&o, &chosen] { return RunRun(o.globals, o.run, &chosen.exit_code); });
+  run->add_option("--name", o.run.name, "of the container (default: from the image)");
+  run->add_option("--pod", o.run.pod, "a pod to join (default: a new one)");
+  run->add_option("-e,--env", o.run.env, "NAME=value")->allow_extra_args(false);
+  run->add_option("-v,--volume", o.run.volumes, "HOST:CONTAINER[:ro]")->allow_extra_args(false);
+  run->add_option("-p,--port", o.run.ports, "HOST:CONTAINER[/udp]")->allow_extra_args(false);
+  run->add_option("--log-directory", o.run.log_directory, "of the pod");
+  run->add_flag("--host-network", o.run.host_network, "share the network of the host");
+  run->add_flag("--privileged", o.run.privileged, "all capabilities and devices");
+  run->add_flag("-d,--detach", o.run.detach, "print IDs and return");
+  run->add_flag("--rm", o.run.remove, "remove the pod when the container ends");
+  run->add_option("IMAGE", o.run.image)->required();
+  run->add_option("COMMAND", o.run.command, "and its arguments");
+  run->positionals_at_end(false)->prefix_command();
+  run->callback([&o, &chosen, run] {
+    for (const auto& word : run->remaining()) {
+      if (word != "--" || !o.run.command.empty()) {
+        o.run.command.push_back(word);
+      }
+    }
+    chosen.run = [&o, &chosen] { return RunRun(o.globals, o.run, &chosen.exit_code); };
+  });
+}
+
+void AddLists(CLI::App& app, Options& o, Chosen& chosen) {
+  auto* pods = Command(app, chosen, "pods", "list pods",
+                       [&o] { return RunPods(o.globals, o.list); });
+  pods->add_flag("-q,--quiet", o.list.quiet, "IDs only");
+  auto* ps = Command(app, chosen, "ps", "list containers",
+                     [&o] { return RunPs(o.globals, o.list); });
+  ps->add_flag("-a,--all", o.list.all, "also those that do not run");
+  ps->add_flag("-q,--quiet", o.list.quiet, "IDs only");
+  ps->add_option("--pod", o.list.pod, "only of this pod");
+  Command(app, chosen, "stats", "CPU, memory and disk of running containers",
+          [&o] { return RunStats(o.globals); });
+}
+
+void AddObservers(CLI::App& app, Options& o, Chosen& chosen) {
+  auto* logs = Command(app, chosen, "logs", "show what a container wrote",
+                       [&o] { return RunLogs(o.globals, o.logs); });
+  logs->add_option("CONTAINER", o.logs.container)->required();
+  logs->add_flag("-f,--follow", o.logs.follow, "until it ends");
+  logs->add_flag("-t,--timestamps", o.logs.timestamps);
+  logs->add_option("--tail", o.logs.tail, "only the last lines");
+  logs->add_option("--since", o.logs.since, "10m, or an RFC 3339 time");
+  auto* inspect = Command(app, chosen, "inspect", "everything about containers, pods or images",
+                          [&o] { return RunInspect(o.globals, o.inspect); });
+  inspect->add_option("OBJECT", o.inspect)->required();
+}
+
+void AddExec(CLI::App& app, Options& o, Chosen& chosen) {
+  auto* exec = app.add_subcommand("exec", "run a command in a container");
+  exec->add_option("--timeout", o.exec.timeout_seconds, "seconds; 0: none");
+  exec->add_option("CONTAINER", o.exec.container)->required();
+  exec->prefix_command();
+  exec->callback([&o, &chosen, exec] {
+    o.exec.command = exec->remaining();
+    if (!o.exec.command.empty() && o.exec.command.front() == "--") {
+      o.exec.command.erase(o.exec.command.begin());
+    }
+    chosen.run = [&o, &chosen]() -> absl::Status {
+      if (o.exec.command.empty()) {
+        return davit::InvalidArgument("exec needs a command: davit exec CONTAINER COMMAND [ARG ...]");
+      }
+      return RunExec(o.globals, o.exec, &chosen.exit_code);
+    };
+  });
+}
+
+void AddEnders(CLI::App& app, Options& o, Chosen& chosen) {
+  auto* stop = Command(app, chosen, "stop", "stop containers or pods",
+                       [&o] { return RunStop(o.globals, o.stop); });
+  stop->add_option("OBJECT", o.stop.objects)->required();
+  stop->add_option("--timeout", o.stop.timeout_seconds, "seconds before a container is killed");
+  auto* remove = Command(app, chosen, "rm", "remove containers or pods",
+                         [&o] { return RunRemove(o.globals, o.remove); });
+  remove->add_option("OBJECT", o.remove.objects)->required();
+  remove->add_flag("-f,--force", o.remove.force, "also what runs");
+}
+
+void AddAbout(CLI::App& app, Options& o, Chosen& chosen) {
+  Command(app, chosen, "status", "is the daemon ready for pods, and with what",
+          [&o] { return RunStatus(o.globals); });
+  Command(app, chosen, "version", "of this program and of the daemon",
+          [&o] { return RunVersion(o.globals); });
+  auto* config = Command(app, chosen, "config", "print the complete configuration, or check a file",
+                         [&o] { return RunConfig(o.config); });
+  config->add_option("--check", o.config.check_file, "name the first mistake in this file");
+  config->add_option("--config", o.config.config_file, "print what this file makes");
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app("Davit runs pods for Kubernetes: a CRI server");
+  Options options;
+  Chosen chosen;
+  app.require_subcommand(1);
+  app.fallthrough();
+  app.add_option("--socket", options.globals.socket, "of the daemon")->envname("DAVIT_SOCKET");
+  app.add_option("-o,--output", options.output, "table or json")
+      ->check(CLI::IsMember({"table", "json"}));
+  AddServe(app, options, chosen);
+  AddImageCommands(app, options, chosen);
+  AddRun(app, options, chosen);
+  AddLists(app, options, chosen);
+  AddObservers(app, options, chosen);
+  AddExec(app, options, chosen);
+  AddEnders(app, options, chosen);
+  AddAbout(app, options, chosen);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error);
+  }
+  options.globals.json = options.output == "json";
+  if (const absl::Status status = chosen.run(); !status.ok()) {
+    fmt::print(stderr, "davit: {}\n", Message(status));
+    return 1;
+  }
+  return chosen.exit_code;
+}
