@@ -10,9 +10,11 @@
 
 namespace davit {
 
-// What the daemon may hand on: its own bounding and permitted set. "Privileged" and "ALL" mean this.
+// What the daemon may hand on: its own bounding and permitted set. "Privileged" and "ALL" mean
+// this.
 absl::StatusOr<std::set<std::string>> OwnCapabilities();
-// "net_admin", "NET_ADMIN", "CAP_NET_ADMIN" -> "CAP_NET_ADMIN"; InvalidArgument for an unknown name.
+// "net_admin", "NET_ADMIN", "CAP_NET_ADMIN" -> "CAP_NET_ADMIN"; InvalidArgument for an unknown
+// name.
 absl::StatusOr<std::string> NormalizeCapability(const std::string& name);
 
 }  // namespace davit

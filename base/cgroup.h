@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -15,14 +16,17 @@
 
 namespace davit {
 
+struct MountEntry;
+
 enum class CgroupMode { kV1, kHybrid, kV2 };
 std::string CgroupModeName(CgroupMode mode);
 
 class CgroupFs {
  public:
-  // Reads mountinfo and /proc/self/cgroup. `root` other than "" is a fixture tree for tests, laid out
-  // like /sys/fs/cgroup.
+  // Looks at the mounts. The paths are those of the hierarchies' roots, wherever the daemon itself
+  // is.
   static absl::StatusOr<CgroupFs> Detect();
+  static absl::StatusOr<CgroupFs> FromMounts(const std::vector<MountEntry>& mounts);
   static CgroupFs ForTest(CgroupMode mode, std::map<std::string, std::string> controller_dirs);
 
   [[nodiscard]] CgroupMode mode() const { return mode_; }
@@ -40,13 +44,14 @@ class CgroupFs {
   // mkdir in every hierarchy; v2: also enables the controllers in the parents' subtree_control.
   // Returns whether it was made here (false: it was there in all).
   [[nodiscard]] absl::StatusOr<bool> Create(const std::string& cgroup) const;
-  // rmdir of the cgroup and its (empty) descendants in every hierarchy; missing is success; EBUSY is
-  // retried for about a second.
+  // rmdir of the cgroup and its (empty) descendants in every hierarchy; missing is success; EBUSY
+  // is retried for about a second.
   [[nodiscard]] absl::Status Remove(const std::string& cgroup) const;
   [[nodiscard]] bool Exists(const std::string& cgroup) const;
   // Processes in the cgroup and below.
   [[nodiscard]] absl::StatusOr<std::vector<int>> Pids(const std::string& cgroup) const;
-  // SIGKILL to all of them (cgroup.kill on v2, else signals until empty).
+  // SIGKILL to all of them (cgroup.kill on v2, else signals until empty, five seconds at most). A
+  // missing cgroup is success.
   [[nodiscard]] absl::Status KillAll(const std::string& cgroup) const;
 
   [[nodiscard]] absl::StatusOr<std::string> Read(const std::string& controller,
@@ -56,10 +61,28 @@ class CgroupFs {
                                    const std::string& file, const std::string& value) const;
 
  private:
+  [[nodiscard]] std::set<std::string> Hierarchies() const;
+  [[nodiscard]] absl::StatusOr<std::string> FilePath(const std::string& controller,
+                                                     const std::string& cgroup,
+                                                     const std::string& file) const;
+  // Appends the host directories that were not there before.
+  absl::Status CreateIn(const std::string& hierarchy, const std::string& cgroup,
+                        std::vector<std::string>& made) const;
+  // One round of SIGKILL; how many processes were there.
+  [[nodiscard]] absl::StatusOr<size_t> SignalAll(const std::string& cgroup) const;
+  // v1: a frozen process does not die.
+  void Thaw(const std::string& cgroup) const;
+
   CgroupMode mode_ = CgroupMode::kV2;
   std::map<std::string, std::string> dirs_;  // controller -> mount point; v2: "" -> mount point
+  std::vector<std::string> v2_controllers_;
   std::vector<std::string> v2_on_hybrid_;
 };
+
+namespace internal {
+// InvalidArgument unless it is an absolute path below the root without "." and "..".
+absl::Status CheckCgroupPath(const std::string& cgroup);
+}  // namespace internal
 
 // What the kernel counts for a cgroup, read at one moment.
 struct CgroupStats {

@@ -2,10 +2,10 @@
 //
 // SQLite in WAL mode: one connection, one writer at a time, prepared statements kept. Used for
 // davit.db, the one place of truth on disk. A transaction is durable (synchronous=FULL, on the disk
-// when Commit returns) or not (synchronous=NORMAL: survives a killed process, may be lost in a power
-// cut, never corrupts): image and layer records are durable, pod and container state is not, since a
-// reboot ends all of it anyway.
-// Thread-safe: a transaction holds the connection's mutex from Begin to its end.
+// when Commit returns) or not (synchronous=NORMAL: survives a killed process, may be lost in a
+// power cut, never corrupts): image and layer records are durable, pod and container state is not,
+// since a reboot ends all of it anyway. Thread-safe: a transaction holds the connection's mutex
+// from Begin to its end.
 #pragma once
 
 #include <cstdint>
@@ -22,8 +22,8 @@ struct sqlite3_stmt;
 
 namespace davit {
 
-// One use of a prepared statement; resets it when destroyed. Parameters are numbered from 1, columns
-// from 0. Lives no longer than its transaction.
+// One use of a prepared statement; resets it when destroyed. Parameters are numbered from 1,
+// columns from 0. Lives no longer than its transaction.
 class Statement {
  public:
   Statement(Statement&& other) noexcept;
@@ -46,9 +46,11 @@ class Statement {
 
  private:
   friend class Transaction;
-  Statement(sqlite3* db, sqlite3_stmt* stmt) : db_(db), stmt_(stmt) {}
+  Statement(sqlite3* db, sqlite3_stmt* stmt, bool* in_use)
+      : db_(db), stmt_(stmt), in_use_(in_use) {}
   sqlite3* db_;
   sqlite3_stmt* stmt_;
+  bool* in_use_;  // of the kept statement; null: not kept, finalized when destroyed
   int bind_error_ = 0;
 };
 
@@ -75,8 +77,8 @@ struct Migration {
 
 class Db {
  public:
-  // Opens or creates the file (0600). FailedPrecondition if another process holds the lock, DataLoss
-  // with the remedy if the file is damaged.
+  // Opens or creates the file (0600). FailedPrecondition if another process holds the lock,
+  // DataLoss with the remedy if the file is damaged.
   static absl::StatusOr<std::unique_ptr<Db>> Open(const std::string& path);
   ~Db();
   Db(const Db&) = delete;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Content digests `algorithm:hex` (OCI image-spec, "Descriptors: Digests"), validated before any use
-// as a name. sha256 and sha512.
+// Content digests `algorithm:hex` (OCI image-spec, "Descriptors: Digests"), validated before any
+// use as a name. sha256 and sha512.
 #pragma once
 
 #include <cstddef>

@@ -9,9 +9,8 @@
 #include <string_view>
 #include <utility>
 
-#include <fmt/format.h>
-
 #include "absl/status/status.h"
+#include <fmt/format.h>
 
 namespace davit::log {
 
@@ -24,12 +23,12 @@ absl::Status SetLevelByName(const std::string& name);
 // A client command logs only what it prints itself.
 void Write(Level level, std::string_view message);
 
-#define DAVIT_LOG_FUNCTION(Name, kLevel)                                  \
-  template <typename... Args>                                             \
-  void Name(fmt::format_string<Args...> format, Args&&... args) {         \
-    if (Enabled(Level::kLevel)) {                                         \
+#define DAVIT_LOG_FUNCTION(Name, kLevel)                                      \
+  template <typename... Args>                                                 \
+  void Name(fmt::format_string<Args...> format, Args&&... args) {             \
+    if (Enabled(Level::kLevel)) {                                             \
       Write(Level::kLevel, fmt::format(format, std::forward<Args>(args)...)); \
-    }                                                                     \
+    }                                                                         \
   }
 DAVIT_LOG_FUNCTION(Trace, kTrace)
 DAVIT_LOG_FUNCTION(Debug, kDebug)

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+
 #include "base/fd.h"
 
 namespace davit {
@@ -21,13 +22,13 @@ absl::Status Unmount(const std::string& target);
 
 struct MountEntry {
   uint64_t id = 0;
-  std::string root;         // path within the file system
+  std::string root;  // path within the file system
   std::string target;
-  std::string filesystem;   // "overlay", "nsfs", …
+  std::string filesystem;  // "overlay", "nsfs", …
   std::string source;
   std::string super_options;
-  bool shared = false;      // peer group: "shared:N" among the optional fields
-  bool slave = false;       // "master:N"
+  bool shared = false;  // peer group: "shared:N" among the optional fields
+  bool slave = false;   // "master:N"
 };
 // /proc/self/mountinfo in order, octal escapes undone.
 absl::StatusOr<std::vector<MountEntry>> ListMounts();

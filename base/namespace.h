@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Linux namespaces pinned by bind mounts of /proc/thread-self/ns/* (never kept as /proc/PID paths).
-// unshare and setns happen on a thread made for it that ends afterwards: no pool thread ever changes
-// its namespaces, working directory or credentials.
+// unshare and setns happen on a thread made for it that ends afterwards: no pool thread ever
+// changes its namespaces, working directory or credentials.
 #pragma once
 
 #include <functional>
@@ -10,6 +10,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+
 #include "base/fd.h"
 
 namespace davit {

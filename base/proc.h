@@ -16,6 +16,8 @@ namespace davit {
 absl::StatusOr<uint64_t> ProcessStartTime(pid_t pid);
 // Direct children (from /proc/PID/task/*/children).
 std::vector<pid_t> ChildrenOf(pid_t pid);
+// Processes whose session is `session` (a scan of /proc: for rare use).
+std::vector<pid_t> SessionMembers(pid_t session);
 // The lowest oom_score_adj that the daemon may set for a child: its own value if it lacks
 // CAP_SYS_RESOURCE, else -1000.
 int LowestOomScoreAdj();

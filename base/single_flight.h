@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// One running operation for each key: a second caller with the same key joins the first and gets its
-// result. The work runs on the executor under its own context, so that a caller who gives up
+// One running operation for each key: a second caller with the same key joins the first and gets
+// its result. The work runs on the executor under its own context, so that a caller who gives up
 // (cancelled, past its deadline) does not stop it, and a retry finds it still running. The result
 // is not kept after the work ends. T must be copyable.
 #pragma once
@@ -17,6 +17,7 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+
 #include "base/context.h"
 #include "base/executor.h"
 
@@ -29,7 +30,8 @@ class SingleFlight {
 
   // Starts `work(op_ctx)` with `work_timeout`, unless work with this key runs; waits for its result
   // or the end of `caller`. The error of a caller that gave up names the stage the work is in.
-  absl::StatusOr<T> Do(Context& caller, const std::string& key, Context::Clock::duration work_timeout,
+  absl::StatusOr<T> Do(Context& caller, const std::string& key,
+                       Context::Clock::duration work_timeout,
                        std::function<absl::StatusOr<T>(Context&)> work) {
     std::shared_ptr<Flight> flight;
     {

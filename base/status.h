@@ -15,11 +15,10 @@
 
 namespace davit {
 
-#define DAVIT_STATUS_FACTORY(Name, Code)                                              \
-  template <typename... Args>                                                         \
-  [[nodiscard]] absl::Status Name(fmt::format_string<Args...> format, Args&&... args) { \
-    return absl::Status(absl::StatusCode::Code,                                       \
-                        fmt::format(format, std::forward<Args>(args)...));            \
+#define DAVIT_STATUS_FACTORY(Name, Code)                                                           \
+  template <typename... Args>                                                                      \
+  [[nodiscard]] absl::Status Name(fmt::format_string<Args...> format, Args&&... args) {            \
+    return absl::Status(absl::StatusCode::Code, fmt::format(format, std::forward<Args>(args)...)); \
   }
 DAVIT_STATUS_FACTORY(InvalidArgument, kInvalidArgument)
 DAVIT_STATUS_FACTORY(NotFound, kNotFound)
@@ -59,11 +58,11 @@ DAVIT_STATUS_FACTORY(Internal, kInternal)
 #define DAVIT_CONCAT_INNER(a, b) a##b
 #define DAVIT_CONCAT(a, b) DAVIT_CONCAT_INNER(a, b)
 
-#define RETURN_IF_ERROR(expr)                          \
-  do {                                                 \
+#define RETURN_IF_ERROR(expr)                           \
+  do {                                                  \
     if (absl::Status status_ = (expr); !status_.ok()) { \
-      return status_;                                  \
-    }                                                  \
+      return status_;                                   \
+    }                                                   \
   } while (false)
 
 #define ASSIGN_OR_RETURN(lhs, expr) \

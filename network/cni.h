@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Pod networks by CNI plugins (spec 1.0/1.1, conflists and single confs back to 0.3.1): executes the
-// plugins of the configured network, caches results on disk in libcni's layout, and calls DEL always,
-// from the cached result, even where the namespace is gone. Plugin output is never trusted: size
-// limited, parsed, checked. Thread-safe; calls for different pods run side by side.
+// Pod networks by CNI plugins (spec 1.0/1.1, conflists and single confs back to 0.3.1): executes
+// the plugins of the configured network, caches results on disk in libcni's layout, and calls DEL
+// always, from the cached result, even where the namespace is gone. Plugin output is never trusted:
+// size limited, parsed, checked. Thread-safe; calls for different pods run side by side.
 #pragma once
 
 #include <map>
@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+
 #include "base/context.h"
 #include "config/config.h"
 
@@ -26,7 +27,7 @@ struct PortMapping {
 
 struct PodNetwork {
   std::string sandbox_id;
-  std::string netns_path;   // the pin; may no longer exist at Del
+  std::string netns_path;  // the pin; may no longer exist at Del
   std::string name;
   std::string name_space;
   std::string uid;
@@ -45,7 +46,11 @@ struct NetworkResult {
 
 class Cni {
  public:
-  static absl::StatusOr<std::unique_ptr<Cni>> Create(const config::Network& config);
+  // `owner` marks what is cached (e.g. the daemon's root directory): daemons that share a cache
+  // directory never see each other's sandboxes in CachedSandboxes(). InvalidArgument names a
+  // setting that cannot work.
+  static absl::StatusOr<std::unique_ptr<Cni>> Create(const config::Network& config,
+                                                     const std::string& owner = "");
   virtual ~Cni() = default;
 
   // OK when a pod could get a network now; else FailedPrecondition whose message is fit for the
@@ -56,13 +61,14 @@ class Cni {
   virtual std::string DescribeJson() = 0;
 
   // Brings up loopback in process, runs the ADD chain, caches the result. On failure what was added
-  // is undone by DEL. Unavailable if no network is configured; DeadlineExceeded names the plugin that
-  // hung (it is killed); Internal carries the plugin's own message.
+  // is undone by DEL. Unavailable if no network is configured; DeadlineExceeded names the plugin
+  // that hung (it is killed); Internal carries the plugin's own message.
   virtual absl::StatusOr<NetworkResult> Add(Context& ctx, const PodNetwork& pod) = 0;
   // DEL chain in reverse from the cached configuration and result; idempotent; drops the cache when
   // all plugins succeeded.
   virtual absl::Status Del(Context& ctx, const PodNetwork& pod) = 0;
-  // Sandbox IDs that have cached results of networks that Davit added: recovery deletes unknown ones.
+  // Sandbox IDs that have cached results of networks that Davit added: recovery deletes unknown
+  // ones.
   virtual absl::StatusOr<std::vector<std::string>> CachedSandboxes() = 0;
 };
 
