@@ -1,0 +1,329 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "network/cni.h"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include "base/failpoint.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/namespace.h"
+#include "base/status.h"
+#include "base/text.h"
+#include "network/cache.h"
+#include "network/cni_config.h"
+#include "network/config_source.h"
+#include "network/default_network.h"
+#include "network/loopback.h"
+#include "network/plugin.h"
+#include "network/result.h"
+#include "network/runtime_args.h"
+
+namespace davit::network {
+namespace {
+
+using nlohmann::json;
+
+class CniImpl final : public Cni {
+ public:
+  CniImpl(const config::Network& config, const std::string& owner)
+      : config_(config),
+        source_(config),
+        runner_(config.plugin_dirs),
+        cache_(config.cache_dir, owner) {}
+
+  absl::Status Ready() override;
+  std::string DescribeJson() override;
+  absl::StatusOr<NetworkResult> Add(Context& ctx, const PodNetwork& pod) override;
+  absl::Status Del(Context& ctx, const PodNetwork& pod) override;
+  absl::StatusOr<std::vector<std::string>> CachedSandboxes() override {
+    return cache_.Containers();
+  }
+
+ private:
+  // One plugin's call: what all calls for an attachment share.
+  struct Chain {
+    const NetworkConfig& network;
+    const Attachment& attachment;
+    std::string netns;
+    // False where the attachment was made up because no record of an ADD exists: then nothing is
+    // known about what the plugins did.
+    bool recorded = true;
+  };
+
+  absl::Status DetachLeftovers(const std::string& sandbox_id);
+  absl::StatusOr<PluginResult> RunAdd(Context& ctx, const Chain& chain);
+  absl::Status RunDel(Context& ctx, const Chain& chain);
+  absl::StatusOr<NetworkResult> AddAndRecord(Context& ctx, const NetworkConfig& network,
+                                             Attachment& attachment);
+  absl::Status Detach(Context& ctx, const Attachment& attachment, const std::string& netns_hint);
+  absl::Status DetachUnrecorded(Context& ctx, const PodNetwork& pod);
+  absl::StatusOr<NetworkPtr> NetworkOf(const Attachment& attachment);
+
+  const config::Network config_;
+  ConfigSource source_;
+  const PluginRunner runner_;
+  const Cache cache_;
+};
+
+// portmap without ports hands its input through at ADD and has nothing to take back at DEL: not
+// executing it spares a pod without host ports one process at ADD and many (iptables) at DEL.
+bool IsIdle(const PluginConfig& plugin, const Attachment& attachment) {
+  const auto& wants = plugin.capabilities;
+  return plugin.type == "portmap" &&
+         std::find(wants.begin(), wants.end(), "portMappings") != wants.end() &&
+         !attachment.capability_args.contains("portMappings");
+}
+
+std::string PluginInput(const PluginConfig& plugin, const Attachment& attachment,
+                        const std::string& previous_result) {
+  std::string input = plugin.stdin_head;
+  std::string runtime;
+  for (const std::string& capability : plugin.capabilities) {
+    const auto found = attachment.capability_args.find(capability);
+    if (found != attachment.capability_args.end()) {
+      runtime += fmt::format("{}{}:{}", runtime.empty() ? "" : ",", DumpJson(json(capability)),
+                             found->second);
+    }
+  }
+  if (!runtime.empty()) {
+    input += ",\"runtimeConfig\":{" + runtime + "}";
+  }
+  if (!previous_result.empty()) {
+    input += ",\"prevResult\":" + previous_result;
+  }
+  return input + "}";
+}
+
+PluginCall CallFor(std::string_view command, const NetworkConfig& network,
+                   const PluginConfig& plugin, const Attachment& attachment) {
+  PluginCall call;
+  call.command = command;
+  call.network = network.name;
+  call.type = plugin.type;
+  call.container_id = attachment.container_id;
+  return call;
+}
+
+// Large arguments (annotations) are kept only if a plugin asks for them.
+void DropUnwantedArgs(const NetworkConfig& network, Attachment& attachment) {
+  std::erase_if(attachment.capability_args, [&](const auto& arg) {
+    return std::none_of(network.plugins.begin(), network.plugins.end(), [&](const auto& plugin) {
+      const auto& wants = plugin.capabilities;
+      return std::find(wants.begin(), wants.end(), arg.first) != wants.end();
+    });
+  });
+}
+
+absl::StatusOr<Attachment> PlanAttachment(const NetworkConfig& network, const PodNetwork& pod) {
+  if (!IsValidName(pod.sandbox_id)) {
+    return InvalidArgument("sandbox ID \"{}\" is not valid", Printable(pod.sandbox_id, 80));
+  }
+  Attachment attachment;
+  attachment.container_id = pod.sandbox_id;
+  attachment.network = network.name;
+  attachment.netns = pod.netns_path;
+  attachment.config_json = network.list_json;
+  ASSIGN_OR_RETURN(attachment.args, PodArgs(pod));
+  ASSIGN_OR_RETURN(attachment.capability_args, CapabilityArgs(pod));
+  DropUnwantedArgs(network, attachment);
+  return attachment;
+}
+
+absl::Status CniImpl::Ready() {
+  absl::StatusOr<NetworkPtr> network = source_.Current();
+  if (!network.ok()) {
+    return WithCode(absl::StatusCode::kFailedPrecondition, network.status());
+  }
+  return runner_.FindAll(**network);
+}
+
+std::string CniImpl::DescribeJson() {
+  const absl::Status ready = Ready();
+  json root = {{"ready", ready.ok()}};
+  if (!ready.ok()) {
+    root["reason"] = Message(ready);
+  }
+  if (const absl::StatusOr<NetworkPtr> network = source_.Current(); network.ok()) {
+    root["network"] = (*network)->name;
+    root["cniVersion"] = (*network)->cni_version;
+    root["file"] = (*network)->file;
+    json& plugins = root["plugins"] = json::array();
+    for (const PluginConfig& plugin : (*network)->plugins) {
+      plugins.push_back({{"type", plugin.type}, {"path", runner_.Find(plugin.type).value_or("")}});
+    }
+  }
+  return DumpJson(root);
+}
+
+absl::StatusOr<PluginResult> CniImpl::RunAdd(Context& ctx, const Chain& chain) {
+  const std::string args = JoinArgs(chain.attachment.args);
+  Context limited(ctx, config_.add_timeout);
+  PluginResult result;
+  for (const PluginConfig& plugin : chain.network.plugins) {
+    if (IsIdle(plugin, chain.attachment) && !result.json.empty()) {
+      continue;
+    }
+    ctx.SetStage("cni add " + plugin.type);
+    const std::string input = PluginInput(plugin, chain.attachment, result.json);
+    PluginCall call = CallFor("ADD", chain.network, plugin, chain.attachment);
+    call.netns = chain.netns;
+    call.args = args;
+    call.input = input;
+    ASSIGN_OR_RETURN(const std::string output, runner_.Run(limited, call));
+    absl::StatusOr<PluginResult> parsed = ParseResult(output, chain.network.cni_version);
+    if (!parsed.ok()) {
+      return Annotate(parsed.status(),
+                      fmt::format("plugin {} of network {}", plugin.type, chain.network.name));
+    }
+    result = *std::move(parsed);
+  }
+  if (result.ips.empty()) {
+    return Internal("network {} gave {} no IP address, check \"ipam\" in {}", chain.network.name,
+                    kInterfaceName, chain.network.file);
+  }
+  return result;
+}
+
+absl::Status CniImpl::RunDel(Context& ctx, const Chain& chain) {
+  const std::string args = JoinArgs(chain.attachment.args);
+  // The result is part of DEL since 0.4.0.
+  const std::string previous =
+      chain.network.cni_version.starts_with("0.3.") ? "" : chain.attachment.result_json;
+  Context limited(ctx, config_.del_timeout);
+  absl::Status first;
+  const auto& plugins = chain.network.plugins;
+  for (auto plugin = plugins.rbegin(); plugin != plugins.rend(); ++plugin) {
+    if (chain.recorded && IsIdle(*plugin, chain.attachment)) {
+      continue;
+    }
+    ctx.SetStage("cni del " + plugin->type);
+    const std::string input = PluginInput(*plugin, chain.attachment, previous);
+    PluginCall call = CallFor("DEL", chain.network, *plugin, chain.attachment);
+    call.netns = chain.netns;
+    call.args = args;
+    call.input = input;
+    const absl::Status status = runner_.Run(limited, call).status();
+    // The others can still give back what they hold; all of it is repeated at the next try.
+    first.Update(status);
+    if (!limited.Check().ok()) {
+      break;
+    }
+  }
+  return first;
+}
+
+// The network as it was at ADD; where its record is unreadable, the one of that name now.
+absl::StatusOr<NetworkPtr> CniImpl::NetworkOf(const Attachment& attachment) {
+  absl::StatusOr<NetworkConfig> recorded =
+      ParseNetworkConfig(attachment.config_json, "record of network " + attachment.network);
+  if (recorded.ok()) {
+    return std::make_shared<const NetworkConfig>(*std::move(recorded));
+  }
+  absl::StatusOr<NetworkPtr> current = source_.Current();
+  if (current.ok() && (*current)->name == attachment.network) {
+    return current;
+  }
+  return recorded.status();
+}
+
+absl::Status CniImpl::Detach(Context& ctx, const Attachment& attachment,
+                             const std::string& netns_hint) {
+  const absl::StatusOr<NetworkPtr> network = NetworkOf(attachment);
+  if (!network.ok()) {
+    // Nothing is left to call plugins with; an error would keep the pod from ever going away.
+    log::Warning("sandbox {}: network {} cannot be detached, an address may stay reserved: {}",
+                 attachment.container_id, attachment.network, Message(network.status()));
+    return cache_.Remove(attachment);
+  }
+  const std::string& netns = netns_hint.empty() ? attachment.netns : netns_hint;
+  const Chain chain{**network, attachment, IsNamespacePin(netns) ? netns : "",
+                    !attachment.config_json.empty()};
+  RETURN_IF_ERROR(RunDel(ctx, chain));
+  return cache_.Remove(attachment);
+}
+
+// A daemon that died within ADD left a record; its plugins would refuse to add twice.
+absl::Status CniImpl::DetachLeftovers(const std::string& sandbox_id) {
+  ASSIGN_OR_RETURN(const std::vector<Attachment> leftovers, cache_.Find(sandbox_id));
+  for (const Attachment& leftover : leftovers) {
+    Context own(config_.del_timeout);
+    RETURN_IF_ERROR(Detach(own, leftover, ""));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<NetworkResult> CniImpl::AddAndRecord(Context& ctx, const NetworkConfig& network,
+                                                    Attachment& attachment) {
+  ASSIGN_OR_RETURN(PluginResult result, RunAdd(ctx, Chain{network, attachment, attachment.netns}));
+  RETURN_IF_ERROR(failpoint::Hit("cni_add.after_plugins"));
+  attachment.result_json = result.json;
+  RETURN_IF_ERROR(cache_.Write(attachment, Durability::kDurable));
+  return NetworkResult{std::move(result.ips), std::move(result.json)};
+}
+
+absl::StatusOr<NetworkResult> CniImpl::Add(Context& ctx, const PodNetwork& pod) {
+  ASSIGN_OR_RETURN(const NetworkPtr network, source_.Current());
+  RETURN_IF_ERROR(runner_.FindAll(*network));
+  ASSIGN_OR_RETURN(Attachment attachment, PlanAttachment(*network, pod));
+  RETURN_IF_ERROR(DetachLeftovers(pod.sandbox_id));
+  ctx.SetStage("cni loopback");
+  RETURN_IF_ERROR(BringUpLoopback(pod.netns_path));
+  // On record before the first plugin runs, so that a daemon that dies in between can undo. What a
+  // power loss takes of it, it takes of the plugins' own reservations too.
+  RETURN_IF_ERROR(cache_.Write(attachment, Durability::kVolatile));
+  absl::StatusOr<NetworkResult> result = AddAndRecord(ctx, *network, attachment);
+  if (!result.ok()) {
+    // The request's time may be over; the undoing has its own. If it fails the record stays.
+    Context own(config_.del_timeout);
+    log::IfError(Detach(own, attachment, ""),
+                 fmt::format("sandbox {}: undo of a failed network setup", pod.sandbox_id));
+  }
+  return result;
+}
+
+// Nothing is known of an ADD (the record was lost, or there never was one): the network in use now
+// is the best guess, and DEL of what was never added is harmless.
+absl::Status CniImpl::DetachUnrecorded(Context& ctx, const PodNetwork& pod) {
+  const absl::StatusOr<NetworkPtr> network = source_.Current();
+  if (!network.ok() || !runner_.FindAll(**network).ok()) {
+    return absl::OkStatus();
+  }
+  const absl::StatusOr<Attachment> attachment = PlanAttachment(**network, pod);
+  if (!attachment.ok()) {
+    return absl::OkStatus();  // what cannot be planned was never added
+  }
+  Context limited(ctx, config_.del_timeout);
+  return RunDel(limited,
+                Chain{**network, *attachment, IsNamespacePin(pod.netns_path) ? pod.netns_path : "",
+                      /*recorded=*/false});
+}
+
+absl::Status CniImpl::Del(Context& ctx, const PodNetwork& pod) {
+  if (!IsValidName(pod.sandbox_id)) {
+    return InvalidArgument("sandbox ID \"{}\" is not valid", Printable(pod.sandbox_id, 80));
+  }
+  ctx.SetStage("cni del");
+  ASSIGN_OR_RETURN(const std::vector<Attachment> attachments, cache_.Find(pod.sandbox_id));
+  if (attachments.empty()) {
+    return DetachUnrecorded(ctx, pod);
+  }
+  absl::Status first;
+  for (const Attachment& attachment : attachments) {
+    first.Update(Detach(ctx, attachment, pod.netns_path));
+  }
+  return first;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Cni>> Cni::Create(const config::Network& config,
+                                                 const std::string& owner) {
+  if (config.default_bridge) {
+    RETURN_IF_ERROR(DefaultBridgeNetwork(config).status());
+  }
+  return std::make_unique<CniImpl>(config, owner);
+}
+
+}  // namespace davit::network
