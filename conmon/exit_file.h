@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the monitor leaves behind: the exit file (see protocol.h).
+#pragma once
+
+#include <stdint.h>
+
+namespace davit::conmon {
+
+struct ExitRecord {
+  int status = 0;  // as wait(2) gives it
+  uint64_t oom_kills = 0;
+  uint64_t finished_ns = 0;
+  uint64_t dropped_lines = 0;
+  uint64_t dropped_bytes = 0;
+};
+
+// Written beside and renamed, in the current directory. Returns an errno.
+int WriteExitFile(const ExitRecord& record);
+
+// `oom_kill` of an open memory.events (v2) or memory.oom_control (v1); 0 if it cannot be read.
+uint64_t ReadOomKills(int fd);
+
+}  // namespace davit::conmon

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "conmon/launch.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include "conmon/protocol.h"
+
+namespace davit::conmon {
+namespace {
+
+// O_CLOEXEC on both; the container's side loses it by dup2.
+int MakePipe(Fd* reader, Fd* writer) {
+  int fds[2];
+  if (pipe2(fds, O_CLOEXEC) != 0) {
+    return errno;
+  }
+  reader->Reset(fds[0]);
+  writer->Reset(fds[1]);
+  return 0;
+}
+
+int OpenNull(Fd* fd) {
+  fd->Reset(open("/dev/null", O_RDWR | O_CLOEXEC));
+  return fd->valid() ? 0 : errno;
+}
+
+[[noreturn]] void ExecRuntime(const Options& options, const Stdio& stdio, char** argv) {
+  sigset_t none;
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, nullptr);
+  if (dup2(stdio.in.get(), 0) >= 0 && dup2(stdio.out.get(), 1) >= 0 &&
+      dup2(stdio.err.get(), 2) >= 0) {
+    CloseFrom(3, -1);
+    execve(options.runtime, argv, environ);
+  }
+  FixedText<256> message;
+  message << "cannot execute the OCI runtime: errno " << static_cast<uint64_t>(errno) << "\n";
+  WriteAll(2, message.text());
+  _exit(127);
+}
+
+}  // namespace
+
+int MakeStdio(const Options& options, Stdio* stdio) {
+  int error = MakePipe(&stdio->err_reader, &stdio->err);
+  if (error == 0) {
+    error = options.tty ? OpenNull(&stdio->out) : MakePipe(&stdio->out_reader, &stdio->out);
+  }
+  if (error == 0) {
+    error = options.stdin_open && !options.tty ? MakePipe(&stdio->in, &stdio->in_writer)
+                                               : OpenNull(&stdio->in);
+  }
+  // Only our ends may be non-blocking: the flag belongs to the open file, which pipe ends do not
+  // share.
+  const Fd* const ours[] = {&stdio->out_reader, &stdio->err_reader, &stdio->in_writer};
+  for (const Fd* fd : ours) {
+    if (error == 0 && fd->valid() && !SetNonBlocking(fd->get())) {
+      error = errno;
+    }
+  }
+  return error;
+}
+
+pid_t SpawnRuntime(const Options& options, const Stdio& stdio, const char* console_path) {
+  FixedText<PATH_MAX> log;
+  FixedText<PATH_MAX> pid_file;
+  log << options.run_dir << "/" << kRuntimeLog;
+  pid_file << options.run_dir << "/" << kPidFile;
+  if (log.truncated() || pid_file.truncated()) {
+    errno = ENAMETOOLONG;
+    return -1;
+  }
+  const char* words[20];
+  size_t count = 0;
+  const char* const fixed[] = {
+      options.runtime, "--root", options.runtime_root, "--log",    log.c_str(),    "--log-format",
+      "json",          "run",    "--detach",           "--bundle", options.bundle, "--pid-file",
+      pid_file.c_str()};
+  for (const char* word : fixed) {
+    words[count++] = word;
+  }
+  if (console_path != nullptr) {
+    words[count++] = "--console-socket";
+    words[count++] = console_path;
+  }
+  words[count++] = options.id;
+  words[count] = nullptr;
+  const pid_t pid = fork();
+  if (pid == 0) {
+    ExecRuntime(options, stdio, const_cast<char**>(words));
+  }
+  return pid;
+}
+
+int ListenConsole(Fd* listener) {
+  Fd fresh(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  sockaddr_un address = {};
+  address.sun_family = AF_UNIX;
+  memcpy(address.sun_path, kConsoleSocket, sizeof(kConsoleSocket));
+  unlink(kConsoleSocket);
+  if (!fresh.valid() ||
+      bind(fresh.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0 ||
+      listen(fresh.get(), 1) != 0) {
+    return errno;
+  }
+  *listener = static_cast<Fd&&>(fresh);
+  return 0;
+}
+
+Fd ReceiveConsole(int listener) {
+  const Fd peer(accept4(listener, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+  unlink(kConsoleSocket);
+  if (!peer.valid()) {
+    return Fd();
+  }
+  char name[256];  // the runtime names the terminal; of no use here
+  iovec part = {name, sizeof(name)};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))];
+  msghdr message = {};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof(control);
+  if (recvmsg(peer.get(), &message, MSG_CMSG_CLOEXEC) < 0) {
+    return Fd();
+  }
+  const cmsghdr* header = CMSG_FIRSTHDR(&message);
+  if (header == nullptr || header->cmsg_type != SCM_RIGHTS ||
+      header->cmsg_len != CMSG_LEN(sizeof(int))) {
+    return Fd();
+  }
+  int fd = -1;
+  memcpy(&fd, CMSG_DATA(header), sizeof(fd));
+  return Fd(fd);
+}
+
+}  // namespace davit::conmon

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The one call of the OCI runtime: `run --detach`, which creates and starts the container. The
+// container inherits the descriptors that the runtime is given (without a terminal).
+#pragma once
+
+#include <sys/types.h>
+
+#include "conmon/options.h"
+#include "conmon/sys.h"
+
+namespace davit::conmon {
+
+// Both sides of the container's stdio. The container's side is closed once the runtime has it.
+struct Stdio {
+  Fd in, out, err;                       // the container's
+  Fd in_writer, out_reader, err_reader;  // ours
+};
+
+// Without a terminal: pipes, and a pipe or /dev/null as stdin. With one: /dev/null and a pipe for
+// what the runtime itself says. Returns an errno.
+int MakeStdio(const Options& options, Stdio* stdio);
+
+// The runtime's pid, or -1 with errno. `console_path` is null without a terminal.
+pid_t SpawnRuntime(const Options& options, const Stdio& stdio, const char* console_path);
+
+// The listening socket that the runtime sends the terminal to, in the current directory.
+int ListenConsole(Fd* listener);
+// The terminal, after the runtime has succeeded; invalid if it sent none.
+Fd ReceiveConsole(int listener);
+inline constexpr char kConsoleSocket[] = "console";
+
+}  // namespace davit::conmon

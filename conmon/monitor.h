@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// One container's life as seen by its monitor: one epoll loop over SIGCHLD, the container's output
+// and the control socket, through three phases.
+//
+//   starting --(runtime succeeded)--> running --(first process ended)--> exited --(drained)--> end
+//      \---------(runtime failed)-------------------------------------------------------> end
+//
+// While starting nothing but the runtime is reaped, so that the kernel keeps the status of a
+// container that ends before its pid is known.
+#pragma once
+
+#include <sys/types.h>
+
+#include "conmon/control.h"
+#include "conmon/exit_file.h"
+#include "conmon/launch.h"
+#include "conmon/log_file.h"
+#include "conmon/options.h"
+#include "conmon/protocol.h"
+#include "conmon/stream.h"
+#include "conmon/sys.h"
+
+namespace davit::conmon {
+
+class Monitor {
+ public:
+  explicit Monitor(const Options& options) : options_(options) {}
+
+  // Everything before the loop: null, or what failed (errno says why).
+  const char* Start();
+  // Until the end; the process's exit code.
+  int Run();
+
+ private:
+  const char* EnterRunDir();
+  const char* MakeLoop();
+  const char* StartRuntime();
+
+  bool Watch(int fd, uint64_t tag);
+  void Dispatch(uint64_t tag);
+  int Timeout() const;
+  void RestStreams();
+
+  void OnChild();
+  void OnRuntimeEnd(int status);
+  bool OpenStreams();
+  void Report(StartOutcome outcome, int runtime_status, Text message);
+  void ReportFailure(int runtime_status, Text message);
+  bool Drained() const;
+  int Finish();
+
+  void OnConnect();
+  void OnClient(size_t index);
+  Reply Answer(const Request& request);
+  int Execute(const Request& request);
+
+  const Options& options_;
+  Phase phase_ = Phase::kStarting;
+  bool failed_ = false;
+
+  Fd epoll_;
+  Fd signals_;
+  Fd control_;
+  Fd clients_[kMaxClients];
+  bool accepting_ = false;
+
+  Fd sync_;
+  Stdio stdio_;
+  Fd console_listener_;
+  Fd terminal_slave_;  // held open: the terminal must not end when nobody in the container has it
+  pid_t runtime_pid_ = -1;
+
+  pid_t container_pid_ = -1;
+  uint64_t container_start_time_ = 0;
+  Fd oom_file_;
+  LogFile log_;
+  Stream streams_[2];
+
+  ExitRecord exit_;
+  int64_t exited_ms_ = 0;
+};
+
+}  // namespace davit::conmon

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The monitor's command line. Values are borrowed from argv.
+#pragma once
+
+#include <stdint.h>
+
+namespace davit::conmon {
+
+struct Options {
+  const char* id = nullptr;
+  const char* run_dir = nullptr;       // absolute
+  const char* bundle = nullptr;        // absolute
+  const char* runtime = nullptr;       // absolute path of the OCI runtime
+  const char* runtime_root = nullptr;  // its --root
+  const char* log_path = "";           // "" drops the output
+  const char* oom_file = "";           // memory.events or memory.oom_control of the container
+  uint64_t max_line = 16384;
+  uint64_t sync_fd = UINT64_MAX;  // where the start report goes
+  bool tty = false;
+  bool stdin_open = false;
+  bool stdin_once = false;
+};
+
+// Null on success, else what is wrong.
+const char* ParseOptions(int argc, char** argv, Options* options);
+
+}  // namespace davit::conmon

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the daemon and davit-conmon say to each other: file names in a container's run directory,
+// the start report, the control socket. Plain data only. A monitor outlives the daemon that started
+// it, so both sides meet other versions: `version` stays the first field of every message, a field
+// is never reused, and a monitor that does not know a version answers EPROTO with its own.
+//
+// Files in the run directory (which belongs to one container and to nobody else):
+//   pid          decimal, written by the OCI runtime
+//   runtime.log  the OCI runtime's JSON log of the start; removed when the start succeeded
+//   ctl          SOCK_SEQPACKET, one Request for one Reply; there as long as the monitor lives
+//   exit         written by rename when everything else is done; lines of `key value`:
+//                version, code, signal, oom_kills, finished_ns, dropped_lines, dropped_bytes
+#pragma once
+
+#include <stdint.h>
+
+namespace davit::conmon {
+
+inline constexpr uint32_t kProtocolVersion = 1;
+
+inline constexpr char kPidFile[] = "pid";
+inline constexpr char kExitFile[] = "exit";
+inline constexpr char kRuntimeLog[] = "runtime.log";
+inline constexpr char kControlSocket[] = "ctl";
+
+// The longest content of one log entry that --max-line may ask for.
+inline constexpr uint64_t kMaxLineLimit = 1U << 20U;
+
+// --- start report: one write on the pipe given by --sync-fd
+// ---------------------------------------
+enum class StartOutcome : uint32_t {
+  kRunning = 0,
+  kMonitorFailed = 1,  // before the OCI runtime was called
+  kRuntimeFailed = 2,  // see runtime.log; `message` is what it said on stderr
+};
+
+struct StartReport {
+  uint32_t version;
+  StartOutcome outcome;
+  int32_t container_pid;
+  int32_t runtime_status;         // as wait(2) gives it
+  uint64_t container_start_time;  // field 22 of /proc/PID/stat
+  uint32_t message_size;          // bytes that follow
+  uint32_t reserved;
+};
+inline constexpr uint32_t kMaxStartMessage = 2048;  // report and message fit one PIPE_BUF
+
+// --- control socket
+// -------------------------------------------------------------------------------
+enum class Command : uint32_t {
+  kState = 1,
+  kReopenLog = 2,  // answered when the new file is open
+  kResize = 3,     // rows, columns; EINVAL without a terminal
+  kAttach = 4,     // ENOSYS for now
+};
+
+struct Request {
+  uint32_t version;
+  Command command;
+  uint32_t rows;
+  uint32_t columns;
+};
+
+enum class Phase : uint32_t { kStarting = 0, kRunning = 1, kExited = 2 };
+
+struct Reply {
+  uint32_t version;
+  int32_t error;  // an errno; 0 is success
+  Phase phase;
+  int32_t container_pid;
+  uint64_t container_start_time;
+  uint64_t dropped_lines;  // log entries that could not be written
+  uint64_t dropped_bytes;
+};
+
+// --- infra: `davit-conmon --infra` writes one on stdout
+// ------------------------------------------- Then, if a step fails, text; end of file without text
+// means that the infra process runs. It is kept if the reader writes one byte to stdin, killed if
+// stdin ends without.
+struct InfraReport {
+  uint32_t version;
+  int32_t pid;
+};
+
+}  // namespace davit::conmon

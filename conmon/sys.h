@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The little that the monitor needs of the operating system: an owned descriptor, clocks, small
+// files. Errors are errno values, 0 for success.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "conmon/text.h"
+
+namespace davit::conmon {
+
+// Owns one descriptor.
+class Fd {
+ public:
+  Fd() = default;
+  explicit Fd(int fd) : fd_(fd) {}
+  Fd(Fd&& other) noexcept : fd_(other.Release()) {}
+  Fd& operator=(Fd&& other) noexcept {
+    Reset(other.Release());
+    return *this;
+  }
+  Fd(const Fd&) = delete;
+  Fd& operator=(const Fd&) = delete;
+  ~Fd() { Reset(); }
+
+  [[nodiscard]] int get() const { return fd_; }
+  [[nodiscard]] bool valid() const { return fd_ >= 0; }
+  int Release() {
+    const int fd = fd_;
+    fd_ = -1;
+    return fd;
+  }
+  void Reset(int fd = -1) {
+    if (fd_ >= 0) {
+      close(fd_);
+    }
+    fd_ = fd;
+  }
+
+ private:
+  int fd_ = -1;
+};
+
+timespec WallClock();
+int64_t MonotonicMs();
+
+// Reads from offset 0 to the end or until `capacity`; the count, or -1.
+ssize_t ReadAll(int fd, char* buffer, size_t capacity);
+bool WriteAll(int fd, Text data);
+int WriteFile(const char* path, Text data);
+// A small file as one decimal number.
+bool ReadNumberFile(const char* path, uint64_t* value);
+// Field 22 of /proc/PID/stat, 0 if there is no such process. A zombie still has it.
+uint64_t StartTimeOf(pid_t pid);
+
+// Closes all descriptors from `first` on, but not `keep`.
+void CloseFrom(int first, int keep);
+bool SetNonBlocking(int fd);
+
+}  // namespace davit::conmon
