@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "network/cache.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <optional>
 #include <utility>
 
 #include <openssl/evp.h>
 
+#include "base/file.h"
 #include "base/json.h"
 #include "base/status.h"
 #include "network/cni_config.h"
@@ -111,20 +116,30 @@ std::string Cache::PathOf(const Attachment& attachment) const {
   return JoinPath(dir_, attachment.network + Suffix(attachment.container_id));
 }
 
-absl::Status Cache::Write(const Attachment& attachment, Durability durability) const {
+absl::Status Cache::Write(const Attachment& attachment) const {
   if (!IsValidName(attachment.network) || !IsValidName(attachment.container_id)) {
     return InvalidArgument("network \"{}\" or sandbox \"{}\" cannot be part of a file name",
                            attachment.network, attachment.container_id);
   }
   const std::string path = PathOf(attachment);
   const std::string text = DumpJson(ToJson(attachment, owner_));
-  absl::Status status = WriteFileAtomic(path, text, 0600, durability);
+  absl::Status status = WriteFileAtomic(path, text);
   if (absl::IsNotFound(status)) {
     RETURN_IF_ERROR(MakeDirs(dir_, 0700));
-    status = WriteFileAtomic(path, text, 0600, durability);
+    status = WriteFileAtomic(path, text);
   }
   return Annotate(status, fmt::format("keep network {} of sandbox {}", attachment.network,
                                       attachment.container_id));
+}
+
+absl::Status Cache::Sync(const Attachment& attachment) const {
+  for (const std::string& path : {PathOf(attachment), dir_}) {
+    ASSIGN_OR_RETURN(const UniqueFd fd, Open(path, O_RDONLY));
+    if (fsync(fd.get()) != 0) {
+      return ErrnoStatus(errno, "put on disk " + path);
+    }
+  }
+  return absl::OkStatus();
 }
 
 absl::Status Cache::Remove(const Attachment& attachment) const {

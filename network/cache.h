@@ -14,7 +14,6 @@
 
 #include "absl/status/statusor.h"
 
-#include "base/file.h"
 #include "network/runtime_args.h"
 
 namespace davit::network {
@@ -35,7 +34,11 @@ class Cache {
   // `owner` tells the attachments of several daemons that share the directory apart.
   Cache(const std::string& cache_dir, std::string owner);
 
-  [[nodiscard]] absl::Status Write(const Attachment& attachment, Durability durability) const;
+  // Survives the end of the daemon at once; a power loss if Sync() follows. A record that replaces
+  // a synced one needs no Sync: file systems put the new data on disk before they put the rename
+  // there (where one does not, Find() gives the names).
+  [[nodiscard]] absl::Status Write(const Attachment& attachment) const;
+  [[nodiscard]] absl::Status Sync(const Attachment& attachment) const;
   [[nodiscard]] absl::Status Remove(const Attachment& attachment) const;
   // Of one container, in all networks. A file that cannot be read back (cut short by a power loss)
   // gives an attachment with no more than its names: config_json is empty.

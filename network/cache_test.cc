@@ -31,7 +31,8 @@ TEST_F(CacheTest, ReadsBackWhatItWrote) {
   for (size_t extra = 0; extra < 4; ++extra) {  // all lengths of base64 padding
     Attachment in = Example();
     in.config_json += std::string(extra, ' ');
-    ASSERT_TRUE(cache.Write(in, Durability::kDurable).ok());
+    ASSERT_TRUE(cache.Write(in).ok());
+    ASSERT_TRUE(cache.Sync(in).ok());
     const auto found = cache.Find(in.container_id);
     ASSERT_TRUE(found.ok()) << found.status();
     ASSERT_EQ(found->size(), 1U);
@@ -52,7 +53,7 @@ TEST_F(CacheTest, ReadsBackWhatItWrote) {
 TEST_F(CacheTest, HasTheLayoutThatOthersRead) {
   const Cache cache(Path("cache"), "me");
   const Attachment in = Example();
-  ASSERT_TRUE(cache.Write(in, Durability::kVolatile).ok());
+  ASSERT_TRUE(cache.Write(in).ok());
   const std::string path = Path("cache/results/n1-" + in.container_id + "-eth0");
   const auto root = ParseJson(Read(path), path);
   ASSERT_TRUE(root.ok()) << root.status();
@@ -76,9 +77,9 @@ TEST_F(CacheTest, ListsOwnContainersOnly) {
   Attachment also_mine = mine;
   also_mine.network = "n2";
   const Attachment theirs = Example();
-  ASSERT_TRUE(cache.Write(mine, Durability::kVolatile).ok());
-  ASSERT_TRUE(cache.Write(also_mine, Durability::kVolatile).ok());
-  ASSERT_TRUE(Cache(Path("cache"), "another").Write(theirs, Durability::kVolatile).ok());
+  ASSERT_TRUE(cache.Write(mine).ok());
+  ASSERT_TRUE(cache.Write(also_mine).ok());
+  ASSERT_TRUE(Cache(Path("cache"), "another").Write(theirs).ok());
   const std::string foreign = NewId();
   Write(Path("cache/results/podman-" + foreign + "-eth0"),
         R"({"kind":"cniCacheV1","containerId":")" + foreign + R"(","networkName":"podman"})");
@@ -91,7 +92,7 @@ TEST_F(CacheTest, ListsOwnContainersOnly) {
 TEST_F(CacheTest, DamagedEntryKeepsItsNames) {
   const Cache cache(Path("cache"), "me");
   const Attachment in = Example();
-  ASSERT_TRUE(cache.Write(in, Durability::kVolatile).ok());
+  ASSERT_TRUE(cache.Write(in).ok());
   const std::string path = Path("cache/results/n1-" + in.container_id + "-eth0");
   const std::string whole = Read(path);
   for (const std::string& damaged :
@@ -110,10 +111,10 @@ TEST_F(CacheTest, RefusesNamesThatLeaveTheDirectory) {
   const Cache cache(Path("cache"), "me");
   Attachment bad = Example();
   bad.container_id = "../../etc/x";
-  EXPECT_TRUE(absl::IsInvalidArgument(cache.Write(bad, Durability::kVolatile)));
+  EXPECT_TRUE(absl::IsInvalidArgument(cache.Write(bad)));
   bad = Example();
   bad.network = "../x";
-  EXPECT_TRUE(absl::IsInvalidArgument(cache.Write(bad, Durability::kVolatile)));
+  EXPECT_TRUE(absl::IsInvalidArgument(cache.Write(bad)));
   EXPECT_TRUE(cache.Find("../../etc/x")->empty());
 }
 

@@ -11,6 +11,7 @@
 #include "base/namespace.h"
 #include "base/status.h"
 #include "base/text.h"
+#include "network/alongside.h"
 #include "network/cache.h"
 #include "network/cni_config.h"
 #include "network/config_source.h"
@@ -256,10 +257,21 @@ absl::Status CniImpl::DetachLeftovers(const std::string& sandbox_id) {
 
 absl::StatusOr<NetworkResult> CniImpl::AddAndRecord(Context& ctx, const NetworkConfig& network,
                                                     Attachment& attachment) {
+  // On record before the first plugin runs, so that a daemon that dies in between can undo. On disk
+  // by the time they are done: what a power loss takes of the record before that, it takes of their
+  // reservations too.
+  RETURN_IF_ERROR(cache_.Write(attachment));
+  // Some milliseconds (grace periods of the kernel, the disk) in which the first plugin just
+  // starts.
+  Alongside preparations([&, this]() -> absl::Status {
+    RETURN_IF_ERROR(BringUpLoopback(attachment.netns));
+    return cache_.Sync(attachment);
+  });
   ASSIGN_OR_RETURN(PluginResult result, RunAdd(ctx, Chain{network, attachment, attachment.netns}));
+  RETURN_IF_ERROR(preparations.Join());
   RETURN_IF_ERROR(failpoint::Hit("cni_add.after_plugins"));
   attachment.result_json = result.json;
-  RETURN_IF_ERROR(cache_.Write(attachment, Durability::kDurable));
+  RETURN_IF_ERROR(cache_.Write(attachment));
   return NetworkResult{std::move(result.ips), std::move(result.json)};
 }
 
@@ -267,12 +279,11 @@ absl::StatusOr<NetworkResult> CniImpl::Add(Context& ctx, const PodNetwork& pod) 
   ASSIGN_OR_RETURN(const NetworkPtr network, source_.Current());
   RETURN_IF_ERROR(runner_.FindAll(*network));
   ASSIGN_OR_RETURN(Attachment attachment, PlanAttachment(*network, pod));
+  if (!IsNamespacePin(pod.netns_path)) {
+    return FailedPrecondition("sandbox {}: {} is no network namespace", pod.sandbox_id,
+                              pod.netns_path);
+  }
   RETURN_IF_ERROR(DetachLeftovers(pod.sandbox_id));
-  ctx.SetStage("cni loopback");
-  RETURN_IF_ERROR(BringUpLoopback(pod.netns_path));
-  // On record before the first plugin runs, so that a daemon that dies in between can undo. What a
-  // power loss takes of it, it takes of the plugins' own reservations too.
-  RETURN_IF_ERROR(cache_.Write(attachment, Durability::kVolatile));
   absl::StatusOr<NetworkResult> result = AddAndRecord(ctx, *network, attachment);
   if (!result.ok()) {
     // The request's time may be over; the undoing has its own. If it fails the record stays.

@@ -346,6 +346,52 @@ TEST_F(CniFakeTest, HangingPluginIsKilledWithItsChildren) {
   });
 }
 
+TEST_F(CniFakeTest, HangingDelKeepsTheRecord) {
+  OnHost([&] {
+    RecordingPlugin("one", kGoodResult);
+    RecordingPlugin("two", "[ $CNI_COMMAND = DEL ] && [ ! -e $REC/heal ] && exec sleep 1000\n" +
+                               std::string(kGoodResult));
+    ConfigureFakes({"one", "two"});
+    config_.del_timeout = milliseconds(300);
+    const auto cni = MakeCni();
+    const PodNetwork pod = MakePod();
+    Context ctx;
+    ASSERT_TRUE(cni->Add(ctx, pod).ok());
+    const absl::Status status = cni->Del(ctx, pod);
+    EXPECT_TRUE(absl::IsDeadlineExceeded(status)) << status;
+    EXPECT_NE(Message(status).find("plugin two of network fakenet (DEL)"), std::string::npos);
+    EXPECT_EQ(*cni->CachedSandboxes(), std::vector<std::string>{pod.sandbox_id});
+    Write(Path("rec/heal"), "");
+    config_.del_timeout = std::chrono::seconds(20);
+    EXPECT_TRUE(MakeCni()->Del(ctx, pod).ok());
+    EXPECT_EQ(Calls(), "one ADD;two ADD;two DEL;two DEL;one DEL;");
+  });
+}
+
+// A pod without host ports needs no portmap; with them it does, both ways.
+TEST_F(CniFakeTest, PortmapRunsForPortsOnly) {
+  OnHost([&] {
+    RecordingPlugin("one", kGoodResult);
+    RecordingPlugin("portmap", kGoodResult);
+    ConfigureFakes({"one", "portmap"});
+    const auto cni = MakeCni();
+    const PodNetwork without = MakePod();
+    PodNetwork with = MakePod();
+    with.port_mappings = {{8080, 80, "tcp", ""}};
+    Context ctx;
+    for (const PodNetwork& pod : {without, with}) {
+      ASSERT_TRUE(cni->Add(ctx, pod).ok());
+      PodNetwork known;  // the ports are on record
+      known.sandbox_id = pod.sandbox_id;
+      ASSERT_TRUE(cni->Del(ctx, known).ok());
+    }
+    EXPECT_EQ(Calls(), "one ADD;one DEL;one ADD;portmap ADD;portmap DEL;one DEL;");
+    // Without a record nothing is known about ports.
+    ASSERT_TRUE(cni->Del(ctx, without).ok());
+    EXPECT_TRUE(Calls().ends_with("portmap DEL;one DEL;portmap DEL;one DEL;")) << Calls();
+  });
+}
+
 TEST_F(CniFakeTest, RequestDeadlineAndCancelEndAdd) {
   OnHost([&] {
     FakePlugin("bad", "[ $CNI_COMMAND = DEL ] && exit 0; touch $REC/started; exec sleep 1000");
