@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The daemon's side of davit-conmon: starts a monitor (which makes the one OCI runtime call that
-// creates and starts the container), finds it again after a restart of the daemon, reads what it left
-// behind. One monitor for each container; it outlives the daemon.
+// creates and starts the container), finds it again after a restart of the daemon, reads what it
+// left behind. One monitor for each container; it outlives the daemon.
 //
 // Files in the container's run directory: bundle/config.json, pid, exit, ctl (a Unix socket).
 #pragma once
@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+
 #include "base/context.h"
 #include "base/fd.h"
 
@@ -23,29 +24,29 @@ namespace davit::server::oci {
 struct MonitorOptions {
   std::string monitor_path;
   std::string container_id;
-  std::string run_dir;             // <run>/containers/<id>; holds pid, exit, ctl
-  std::string bundle;              // directory with config.json
+  std::string run_dir;  // <run>/containers/<id>; holds pid, exit, ctl
+  std::string bundle;   // directory with config.json
   std::string runtime_path;
   std::string runtime_root;
-  std::string log_path;            // "" : output is dropped
+  std::string log_path;  // "" : output is dropped
   int64_t max_log_line_bytes = 16384;
   bool tty = false;
   bool stdin_open = false;
   bool stdin_once = false;
-  std::string cgroup_mode;         // "v1" "hybrid" "v2": where OOM kills are counted
-  std::string memory_cgroup_dir;   // host directory with memory.events or memory.oom_control
+  std::string cgroup_mode;        // "v1" "hybrid" "v2": where OOM kills are counted
+  std::string memory_cgroup_dir;  // host directory with memory.events or memory.oom_control
 };
 
 struct MonitorHandle {
   pid_t monitor_pid = 0;
   uint64_t monitor_start_time = 0;
-  UniqueFd monitor_pidfd;          // readable when the monitor has ended: the exit file is complete
+  UniqueFd monitor_pidfd;  // readable when the monitor has ended: the exit file is complete
   pid_t container_pid = 0;
   uint64_t container_start_time = 0;
 };
 
 struct ExitInfo {
-  int exit_code = 0;               // 128 + signal for a signal
+  int exit_code = 0;  // 128 + signal for a signal
   int signal = 0;
   bool oom_killed = false;
   int64_t finished_at_ns = 0;
@@ -63,7 +64,12 @@ absl::StatusOr<MonitorHandle> FindMonitor(const std::string& run_dir);
 // What the monitor wrote last; nothing if the file is not there.
 absl::StatusOr<std::optional<ExitInfo>> ReadExit(const std::string& run_dir);
 
-// Closes and opens the log file anew; returns when it is done.
+// For the watcher of MonitorHandle::monitor_pidfd, once that is readable: collects the exit status
+// of a monitor that is a child of this process, so that no zombie stays. Anything else is left
+// alone.
+void ReapMonitor(int monitor_pidfd);
+
+// Closes and opens the log file anew; returns when it is done. NotFound if no monitor lives.
 absl::Status ReopenLog(Context& ctx, const std::string& run_dir);
 
 }  // namespace davit::server::oci

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// An OCI runtime (crun, runc, …) as a command line program. Creating and starting a container is the
-// monitor's call (server/oci/monitor.h); the rest is here. Thread-safe.
+// An OCI runtime (crun, runc, …) as a command line program. Creating and starting a container is
+// the monitor's call (server/oci/monitor.h); the rest is here. Thread-safe.
 #pragma once
 
 #include <functional>
@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+
 #include "base/cgroup.h"
 #include "base/context.h"
 #include "config/config.h"
@@ -24,12 +25,12 @@ struct RuntimeFeatures {
 };
 
 struct ExecOptions {
-  std::string process_json;      // an OCI process object
+  std::string process_json;        // an OCI process object
   size_t max_output = 16U << 20U;  // each stream; the rest is read and dropped
 };
 
 struct ExecResult {
-  int exit_code = 0;             // 128 + N for a signal
+  int exit_code = 0;  // 128 + N for a signal
   std::string out;
   std::string err;
 };
@@ -41,7 +42,8 @@ class Runtime {
 
   [[nodiscard]] const std::string& name() const { return name_; }  // handler name
   [[nodiscard]] const std::string& path() const { return path_; }
-  [[nodiscard]] const std::string& root() const { return root_; }  // its --root
+  [[nodiscard]] const std::string& root() const { return root_; }        // its --root
+  [[nodiscard]] const std::string& program() const { return program_; }  // as it names itself
   [[nodiscard]] const std::string& version() const { return version_; }
   [[nodiscard]] const RuntimeFeatures& features() const { return features_; }
 
@@ -49,13 +51,14 @@ class Runtime {
   // names the program and what it said.
   absl::Status Probe(Context& ctx);
 
-  // `delete --force`: kills what is left, removes its cgroup and state. Unknown container is success.
+  // `delete --force`: kills what is left, removes its cgroup and state. Unknown container is
+  // success.
   absl::Status Delete(Context& ctx, const std::string& id) const;
   // `update --resources -` with an OCI linux.resources object.
   absl::Status Update(Context& ctx, const std::string& id, const std::string& resources_json) const;
-  // Runs a process in the container and collects its output. When `ctx` ends first everything that the
-  // exec started is killed and DeadlineExceeded (or Cancelled) returned. A command that does not exist
-  // is an ExecResult with code 126/127 only if the runtime itself says so, else an error.
+  // Runs a process in the container and collects its output. When `ctx` ends first everything that
+  // the exec started is killed and DeadlineExceeded (or Cancelled) returned. A command that does
+  // not exist is an ExecResult with code 126/127 only if the runtime itself says so, else an error.
   absl::StatusOr<ExecResult> Exec(Context& ctx, const std::string& id,
                                   const std::string& scratch_dir, const ExecOptions& options) const;
 
@@ -63,6 +66,7 @@ class Runtime {
   std::string name_;
   std::string path_;
   std::string root_;
+  std::string program_;
   std::string version_;
   RuntimeFeatures features_;
 };
@@ -74,8 +78,8 @@ class RuntimeTable {
  public:
   static absl::StatusOr<RuntimeTable> Create(const config::Config& config, const CgroupFs& cgroups);
 
-  // "" is the default. NotFound names the handler, the known ones, and why one that is configured was
-  // dropped.
+  // "" is the default. NotFound names the handler, the known ones, and why one that is configured
+  // was dropped.
   absl::StatusOr<std::shared_ptr<const Runtime>> Find(const std::string& handler) const;
   [[nodiscard]] std::vector<std::shared_ptr<const Runtime>> List() const;
   [[nodiscard]] const std::string& default_name() const { return default_; }
