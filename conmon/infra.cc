@@ -114,7 +114,19 @@ const char* DropPrivileges() {
   return nullptr;
 }
 
+sigset_t InfraSignals() {
+  sigset_t wanted;
+  sigemptyset(&wanted);
+  sigaddset(&wanted, SIGCHLD);
+  sigaddset(&wanted, SIGTERM);
+  sigaddset(&wanted, SIGINT);
+  return wanted;
+}
+
 [[noreturn]] void BecomeInfra(int program) {
+  // A blocked signal is kept even for the first process of a namespace, which no default reaches.
+  const sigset_t wanted = InfraSignals();
+  sigprocmask(SIG_SETMASK, &wanted, nullptr);
   const char* failure = EnterEmptyRoot();
   if (failure == nullptr) {
     failure = DropPrivileges();
@@ -184,15 +196,10 @@ int InfraMain() {
   if (getpid() != 1) {
     return 2;
   }
-  CloseFrom(0, -1);
   prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-  // A blocked signal is kept even for the first process of a namespace, which no default reaches.
-  sigset_t wanted;
-  sigemptyset(&wanted);
-  sigaddset(&wanted, SIGCHLD);
-  sigaddset(&wanted, SIGTERM);
-  sigaddset(&wanted, SIGINT);
-  sigprocmask(SIG_SETMASK, &wanted, nullptr);
+  prctl(PR_SET_NAME, kInfraName, 0, 0, 0);
+  CloseFrom(0, -1);  // with stdout: the reader of the report takes it for ready
+  const sigset_t wanted = InfraSignals();
   while (true) {
     while (waitpid(-1, nullptr, WNOHANG) > 0) {
     }
