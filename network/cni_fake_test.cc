@@ -135,6 +135,22 @@ TEST_F(CniFakeTest, DelIsIdempotent) {
   });
 }
 
+TEST_F(CniFakeTest, DelNamesNoNamespaceThatIsGone) {
+  OnHost([&] {
+    RecordingPlugin("one", kGoodResult);
+    ConfigureFakes({"one"});
+    const auto cni = MakeCni();
+    const PodNetwork pod = MakePod();
+    Context ctx;
+    ASSERT_TRUE(cni->Add(ctx, pod).ok());
+    ASSERT_TRUE(UnpinNamespace(pod.netns_path).ok());
+    Write(pod.netns_path, "");  // as a reboot leaves it
+    ASSERT_TRUE(cni->Del(ctx, pod).ok());
+    EXPECT_EQ(Calls(), "one ADD;one DEL;");
+    EXPECT_NE(Read(Path("rec/one.DEL.env")).find("CNI_NETNS=\n"), std::string::npos);
+  });
+}
+
 TEST_F(CniFakeTest, DelUsesTheConfigurationOfAdd) {
   OnHost([&] {
     RecordingPlugin("one", kGoodResult);
