@@ -171,8 +171,7 @@ int InfraStartMain(int argc, char** argv) {
   }
   InfraReport report = {kProtocolVersion, -1};
   if (failure == nullptr) {
-    WriteFile("/proc/self/oom_score_adj", "-998");  // best effort: its end would end the whole pod
-    fcntl(STDOUT_FILENO, F_SETFD, FD_CLOEXEC);      // the program's start shows as end of file
+    WriteFile("/proc/self/oom_score_adj", "-998");  // if allowed: its end would end the whole pod
     report.pid = fork();
     if (report.pid == 0) {
       setsid();
@@ -198,7 +197,9 @@ int InfraMain() {
   }
   prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
   prctl(PR_SET_NAME, kInfraName, 0, 0, 0);
-  CloseFrom(0, -1);  // with stdout: the reader of the report takes it for ready
+  CloseFrom(STDERR_FILENO, -1);
+  close(STDIN_FILENO);
+  close(STDOUT_FILENO);  // last: the reader of the report takes it for ready
   const sigset_t wanted = InfraSignals();
   while (true) {
     while (waitpid(-1, nullptr, WNOHANG) > 0) {

@@ -34,6 +34,7 @@ constexpr size_t kMaxRuntimeLog = 1U << 20U;
 // still listened to, silent and at all.
 constexpr std::chrono::milliseconds kQuietTime{100};
 constexpr std::chrono::milliseconds kDrainTime{1000};
+constexpr std::chrono::milliseconds kGraceTime{500};
 constexpr std::chrono::seconds kReapTime{5};
 
 // The reading end of an output of the process.
@@ -190,7 +191,8 @@ class ExecCall {
   void KillAll() {
     const auto runtime_start = ProcessStartTime(process_.pid());
     const auto text = ReadFile(scratch_.pid(), 32);
-    log::IfError(KillTree(process_.pid(), TreeRoot::kKill), "kill an exec");
+    log::IfError(KillTree(process_.pid(), TreeRoot::kOnlyStop), "kill an exec");
+    EndRuntime();
     const auto pid = text.ok() ? ParseInt(Trim(*text)) : std::nullopt;
     if (pid && *pid > 1) {
       const auto start = ProcessStartTime(static_cast<pid_t>(*pid));
@@ -198,6 +200,17 @@ class ExecCall {
         log::IfError(KillTree(static_cast<pid_t>(*pid), TreeRoot::kKill), "kill an exec");
       }
     }
+  }
+
+  // With its process gone it ends by itself, and reaps it first: killed at once it would leave a
+  // zombie to the host's init, and the container's PID namespace cannot end before that is reaped.
+  void EndRuntime() {
+    log::IfError(process_.Kill(SIGCONT), "let an exec end");
+    Context grace(kGraceTime);
+    if (process_.Wait(grace).ok()) {
+      return;
+    }
+    log::IfError(process_.Kill(SIGKILL), "kill an exec");
     Context reap(kReapTime);
     log::IfError(process_.Wait(reap).status(), "wait for an exec");
   }
