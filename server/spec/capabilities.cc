@@ -41,9 +41,10 @@ absl::Status CheckOwned(const std::set<std::string>& names, const std::set<std::
   if (missing.empty()) {
     return absl::OkStatus();
   }
-  return FailedPrecondition("{}: davit does not have {} itself and cannot hand it on; start it with "
-                            "that capability or do not ask for it",
-                            field, Join(missing, ", "));
+  return FailedPrecondition(
+      "{}: davit does not have {} itself and cannot hand it on; start it with "
+      "that capability or do not ask for it",
+      field, Join(missing, ", "));
 }
 
 // What a container has before anything is added or dropped by name.

@@ -9,7 +9,9 @@
 namespace davit::server::spec {
 namespace {
 
-bool IsControl(char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }
+bool IsControl(char c) {
+  return static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
+}
 
 // Length of the sequence that starts with `lead`, 0 if no sequence starts so.
 size_t SequenceLength(unsigned char lead) {

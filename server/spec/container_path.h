@@ -11,8 +11,8 @@
 
 namespace davit::server::spec {
 
-// "/a//b/./c/" -> "/a/b/c". InvalidArgument (naming `field`) for a path that is empty, relative, has
-// a ".." component or a control character.
+// "/a//b/./c/" -> "/a/b/c". InvalidArgument (naming `field`) for a path that is empty, relative,
+// has a ".." component or a control character.
 absl::StatusOr<std::string> CleanContainerPath(const std::string& path, const std::string& field);
 
 // Both clean. Whether `path` is `directory` or lies beneath it.

@@ -7,11 +7,11 @@ namespace {
 
 absl::Status CheckUserNamespace(const runtime::v1::NamespaceOption& options,
                                 const std::string& where) {
-  if (options.has_userns_options() &&
-      options.userns_options().mode() != runtime::v1::NODE) {
-    return Unimplemented("{}namespace_options.userns_options: user namespaces are not supported; "
-                         "set mode NODE (hostUsers: true)",
-                         where);
+  if (options.has_userns_options() && options.userns_options().mode() != runtime::v1::NODE) {
+    return Unimplemented(
+        "{}namespace_options.userns_options: user namespaces are not supported; "
+        "set mode NODE (hostUsers: true)",
+        where);
   }
   return absl::OkStatus();
 }
@@ -26,8 +26,8 @@ void AddJoined(Json& list, const char* type, const std::string& path) {
 
 absl::StatusOr<Json> BuildNamespaces(const SpecInput& input) {
   RETURN_IF_ERROR(CheckUserNamespace(SecurityContext(input).namespace_options(), ""));
-  RETURN_IF_ERROR(CheckUserNamespace(
-      input.sandbox.linux().security_context().namespace_options(), "sandbox "));
+  RETURN_IF_ERROR(
+      CheckUserNamespace(input.sandbox.linux().security_context().namespace_options(), "sandbox "));
   Json list = Json::array();
   list.push_back({{"type", "mount"}});
   if (!input.namespaces.host_pid) {

@@ -46,7 +46,8 @@ class Environment {
 };
 
 absl::Status CheckEnv(const runtime::v1::KeyValue& env) {
-  if (env.key().empty() || env.key().find_first_of(std::string_view("=\0", 2)) != std::string::npos) {
+  if (env.key().empty() ||
+      env.key().find_first_of(std::string_view("=\0", 2)) != std::string::npos) {
     return InvalidArgument("envs: \"{}\" is not a name of an environment variable",
                            Printable(env.key()));
   }
@@ -205,7 +206,8 @@ absl::StatusOr<Json> BuildRlimits(const SpecInput& input) {
   std::map<std::string, Json> by_type;  // the last of a kind wins; runtimes refuse duplicates
   for (const std::string& text : input.node.default_ulimits) {
     ASSIGN_OR_RETURN(Json limit, ParseUlimit(input, text));
-    by_type[JsonString(limit, "type")] = std::move(limit);
+    const std::string type = JsonString(limit, "type");
+    by_type[type] = std::move(limit);
   }
   Json list = Json::array();
   for (auto& [type, limit] : by_type) {

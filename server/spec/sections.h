@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The builders of the config's sections, one .cc file each: for spec.cc and the tests of this folder
-// only (JSON is heavy). All are pure but for the reads that spec.h names, and thread-safe. Errors
-// name the field of the CRI request.
+// The builders of the config's sections, one .cc file each: for spec.cc and the tests of this
+// folder only (JSON is heavy). All are pure but for the reads that spec.h names, and thread-safe.
+// Errors name the field of the CRI request.
 #pragma once
 
 #include <cstdint>
@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+
 #include "base/json.h"
 #include "server/spec/spec.h"
 
@@ -21,7 +22,9 @@ using Json = nlohmann::json;
 inline const runtime::v1::LinuxContainerSecurityContext& SecurityContext(const SpecInput& input) {
   return input.container.linux().security_context();
 }
-inline bool IsPrivileged(const SpecInput& input) { return SecurityContext(input).privileged(); }
+inline bool IsPrivileged(const SpecInput& input) {
+  return SecurityContext(input).privileged();
+}
 
 // user.cc: who the process runs as. `groups` begins with the primary group: without it the process
 // could lose a group by setgroups and so step round a permission that excludes that group.

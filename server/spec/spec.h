@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Builds the OCI runtime config.json from image config + pod + container + node defaults. One builder
-// file for each section of the spec (process.cc, mounts.cc, namespaces.cc,
-// resources.cc, security.cc …). Pure but for reading the image's passwd and group files
-// beneath an open root and stat of mount sources and devices.
+// Builds the OCI runtime config.json from image config + pod + container + node defaults. One
+// builder file for each section of the spec (process.cc, mounts.cc, namespaces.cc, resources.cc,
+// security.cc …). Pure but for reading the image's passwd and group files beneath an open root and
+// stat of mount sources and devices.
 #pragma once
 
 #include <set>
@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+
 #include "config/config.h"
 #include "image/image_config.h"
 #include "server/api/api.pb.h"
@@ -32,24 +33,24 @@ struct SpecInput {
   const runtime::v1::ContainerConfig& container;
   const image::ImageConfig& image;
   const config::Runtime& node;
-  std::string container_id;
-  std::string sandbox_id;
-  std::string rootfs;            // host path of the mounted overlay
-  int root_fd = -1;              // O_PATH of the image root: passwd, group, working directory
-  NamespacePaths namespaces;
-  std::string resolv_conf;       // host files to bind read-only in, "" for none
-  std::string hostname_file;
-  std::string hosts_file;
-  std::string hostname;          // value of HOSTNAME in env
-  std::string shm;               // host path of the pod's /dev/shm, "/dev/shm" for host IPC
-  std::string cgroup;            // linux.cgroupsPath
+  std::string container_id{};
+  std::string sandbox_id{};
+  std::string rootfs{};  // host path of the mounted overlay
+  int root_fd = -1;      // O_PATH of the image root: passwd, group, working directory
+  NamespacePaths namespaces{};
+  std::string resolv_conf{};  // host files to bind read-only in, "" for none
+  std::string hostname_file{};
+  std::string hosts_file{};
+  std::string hostname{};  // value of HOSTNAME in env
+  std::string shm{};       // host path of the pod's /dev/shm, "/dev/shm" for host IPC
+  std::string cgroup{};    // linux.cgroupsPath
   bool cgroup_v2 = false;
-  std::set<std::string> own_capabilities;
+  std::set<std::string> own_capabilities{};
   int lowest_oom_score_adj = -1000;
   bool privileged_without_host_devices = false;
   // Annotations that the runtime handler may see: a key, or a prefix ending in '*'. All others stay
   // out of the config: to an OCI runtime annotations can be commands.
-  std::vector<std::string> allowed_annotations;
+  std::vector<std::string> allowed_annotations{};
   std::string sys_root = "/sys";  // another tree in tests
 };
 
@@ -71,9 +72,9 @@ absl::StatusOr<std::string> ExecProcess(const std::string& config_json,
 absl::StatusOr<std::string> UpdateResources(const runtime::v1::LinuxContainerResources& resources,
                                             bool cgroup_v2);
 
-// Sysctls of a pod: only those of namespaces the pod has for itself (net.*, kernel.shm*, kernel.msg*,
-// kernel.sem, fs.mqueue.*); others are InvalidArgument naming key and reason. Keys and values are
-// checked for characters that do not belong.
+// Sysctls of a pod: only those of namespaces the pod has for itself (net.*, kernel.shm*,
+// kernel.msg*, kernel.sem, fs.mqueue.*); others are InvalidArgument naming key and reason. Keys and
+// values are checked for characters that do not belong.
 absl::Status CheckSysctls(const runtime::v1::PodSandboxConfig& sandbox);
 
 }  // namespace davit::server::spec

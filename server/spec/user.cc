@@ -27,8 +27,8 @@ absl::StatusOr<int64_t> CheckId(int64_t id, const std::string& field) {
   return id;
 }
 
-// Whether the text is meant as a number, be it one that fits or not. Such text is never looked up as
-// a name: "4294967296" must not become whatever an entry of that name says.
+// Whether the text is meant as a number, be it one that fits or not. Such text is never looked up
+// as a name: "4294967296" must not become whatever an entry of that name says.
 bool LooksNumeric(std::string_view text) {
   if (!text.empty() && (text.front() == '-' || text.front() == '+')) {
     text.remove_prefix(1);

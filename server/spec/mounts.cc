@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <limits.h>
+#include <stdlib.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <memory>
+#include <optional>
+
+#include <fmt/format.h>
+
+#include "base/mount.h"
+#include "base/status.h"
+#include "base/text.h"
+#include "server/spec/container_path.h"
+#include "server/spec/sections.h"
+
+namespace davit::server::spec {
+namespace {
+
+using Options = std::vector<std::string>;
+
+// Ordered by what it asks of the root mount.
+enum class RootPropagation { kDefault, kSlave, kShared };
+
+struct Mount {
+  std::string destination;
+  std::string type;
+  std::string source;
+  Options options;
+};
+
+Mount Bind(const std::string& destination, const std::string& source, Options options) {
+  return {destination, "bind", source, std::move(options)};
+}
+
+void AddKernelMounts(const SpecInput& input, std::vector<Mount>& mounts) {
+  const std::string access = IsPrivileged(input) ? "rw" : "ro";
+  mounts.push_back({"/proc", "proc", "proc", {"nosuid", "noexec", "nodev"}});
+  mounts.push_back(
+      {"/dev", "tmpfs", "tmpfs", {"nosuid", "strictatime", "mode=755", "size=65536k"}});
+  mounts.push_back({"/dev/pts",
+                    "devpts",
+                    "devpts",
+                    {"nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"}});
+  mounts.push_back({"/dev/mqueue", "mqueue", "mqueue", {"nosuid", "noexec", "nodev"}});
+  mounts.push_back({"/sys", "sysfs", "sysfs", {"nosuid", "noexec", "nodev", access}});
+  // Runtimes take type cgroup for v2 as well.
+  mounts.push_back(
+      {"/sys/fs/cgroup", "cgroup", "cgroup", {"nosuid", "noexec", "nodev", "relatime", access}});
+}
+
+void AddPodMounts(const SpecInput& input, std::vector<Mount>& mounts) {
+  if (input.shm.empty()) {
+    mounts.push_back(
+        {"/dev/shm", "tmpfs", "shm", {"nosuid", "noexec", "nodev", "mode=1777", "size=65536k"}});
+  } else {
+    mounts.push_back(
+        Bind("/dev/shm", input.shm, {"bind", "rprivate", "nosuid", "noexec", "nodev", "rw"}));
+  }
+  const std::pair<const char*, const std::string*> files[] = {
+      {"/etc/resolv.conf", &input.resolv_conf},
+      {"/etc/hostname", &input.hostname_file},
+      {"/etc/hosts", &input.hosts_file}};
+  for (const auto& [destination, source] : files) {
+    if (!source->empty()) {
+      mounts.push_back(
+          Bind(destination, *source, {"bind", "rprivate", "nosuid", "noexec", "nodev", "ro"}));
+    }
+  }
+}
+
+absl::Status RefuseUnsupported(const SpecInput& input, const runtime::v1::Mount& mount,
+                               const std::string& where) {
+  if (mount.has_image()) {
+    return Unimplemented("{}image: image volumes are not supported", where);
+  }
+  if (!mount.image_sub_path().empty()) {
+    return Unimplemented("{}image_sub_path: image volumes are not supported", where);
+  }
+  if (mount.uidmappings_size() > 0) {
+    return Unimplemented("{}uidMappings: id-mapped mounts are not supported", where);
+  }
+  if (mount.gidmappings_size() > 0) {
+    return Unimplemented("{}gidMappings: id-mapped mounts are not supported", where);
+  }
+  if (mount.recursive_read_only()) {
+    return Unimplemented("{}recursive_read_only: recursively read-only mounts are not supported",
+                         where);
+  }
+  if (mount.mount_options_size() > 0) {
+    return Unimplemented("{}mount_options: \"{}\" is not supported", where,
+                         Printable(mount.mount_options(0)));
+  }
+  // Without SELinux in the kernel there are no labels: nothing is left undone.
+  if (mount.selinux_relabel() && KernelHasSelinux(input.sys_root)) {
+    return Unimplemented("{}selinux_relabel: relabelling is not supported", where);
+  }
+  return absl::OkStatus();
+}
+
+// The real path, so that what is checked here is what the runtime binds.
+absl::StatusOr<std::string> ResolveSource(const std::string& path, const std::string& where) {
+  if (path.empty() || path.front() != '/') {
+    return InvalidArgument("{}host_path \"{}\": must be an absolute path", where, Printable(path));
+  }
+  if (path.find('\0') != std::string::npos) {
+    return InvalidArgument("{}host_path \"{}\": holds a NUL byte", where, Printable(path));
+  }
+  const std::unique_ptr<char, decltype(&free)> real(realpath(path.c_str(), nullptr), &free);
+  if (!real) {
+    const int error = errno;
+    if (error == ENOENT || error == ENOTDIR || error == ELOOP || error == ENAMETOOLONG) {
+      return InvalidArgument("{}host_path {}: {}; make it before the container is created", where,
+                             Printable(path), ErrnoText(error));
+    }
+    return ErrnoStatus(error, where + "host_path " + Printable(path));
+  }
+  return std::string(real.get());
+}
+
+absl::Status RequireShared(const std::string& source, const std::string& where, bool or_slave) {
+  ASSIGN_OR_RETURN(const MountEntry entry, MountOf(source));
+  if (entry.shared || (or_slave && entry.slave)) {
+    return absl::OkStatus();
+  }
+  return FailedPrecondition(
+      "{}propagation: host path {} lies on the mount {}, which is not {}; run `mount "
+      "--make-rshared "
+      "{}` on the host",
+      where, source, entry.target, or_slave ? "shared or a slave" : "shared", entry.target);
+}
+
+struct Propagation {
+  std::string option;
+  RootPropagation root = RootPropagation::kDefault;
+};
+
+absl::StatusOr<Propagation> ResolvePropagation(const runtime::v1::Mount& mount,
+                                               const std::string& source,
+                                               const std::string& where) {
+  switch (mount.propagation()) {
+    case runtime::v1::PROPAGATION_PRIVATE:
+      return Propagation{"rprivate", RootPropagation::kDefault};
+    case runtime::v1::PROPAGATION_HOST_TO_CONTAINER:
+      RETURN_IF_ERROR(RequireShared(source, where, /*or_slave=*/true));
+      return Propagation{"rslave", RootPropagation::kSlave};
+    case runtime::v1::PROPAGATION_BIDIRECTIONAL:
+      RETURN_IF_ERROR(RequireShared(source, where, /*or_slave=*/false));
+      return Propagation{"rshared", RootPropagation::kShared};
+    default:
+      return InvalidArgument("{}propagation {}: unknown value", where,
+                             static_cast<int>(mount.propagation()));
+  }
+}
+
+struct Requested {
+  std::vector<Mount> mounts;
+  RootPropagation root = RootPropagation::kDefault;
+};
+
+absl::Status AddRequested(const SpecInput& input, const runtime::v1::Mount& mount,
+                          const std::string& where, Requested& result) {
+  RETURN_IF_ERROR(RefuseUnsupported(input, mount, where));
+  ASSIGN_OR_RETURN(const std::string destination,
+                   CleanContainerPath(mount.container_path(), where + "container_path"));
+  if (destination == "/") {
+    return InvalidArgument("{}container_path: must not be the root directory", where);
+  }
+  for (const Mount& other : result.mounts) {
+    if (other.destination == destination) {
+      return InvalidArgument("{}container_path {}: two mounts name this path", where, destination);
+    }
+  }
+  ASSIGN_OR_RETURN(const std::string source, ResolveSource(mount.host_path(), where));
+  ASSIGN_OR_RETURN(const Propagation propagation, ResolvePropagation(mount, source, where));
+  result.root = std::max(result.root, propagation.root);
+  result.mounts.push_back(
+      {destination, "bind", source, {"rbind", propagation.option, mount.readonly() ? "ro" : "rw"}});
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Requested> RequestedMounts(const SpecInput& input) {
+  Requested result;
+  for (int i = 0; i < input.container.mounts_size(); ++i) {
+    RETURN_IF_ERROR(
+        AddRequested(input, input.container.mounts(i), fmt::format("mounts[{}].", i), result));
+  }
+  return result;
+}
+
+// A request's mount replaces the default one of its path, and with /dev, /sys or /proc what stands
+// beneath: a request for the host's /dev wants the host's /dev/pts too.
+bool IsReplaced(const Mount& standard, const std::vector<Mount>& requested) {
+  return std::any_of(requested.begin(), requested.end(), [&standard](const Mount& mount) {
+    const std::string& path = mount.destination;
+    return path == standard.destination || ((path == "/dev" || path == "/sys" || path == "/proc") &&
+                                            IsAtOrBeneath(standard.destination, path));
+  });
+}
+
+std::string PropagationName(RootPropagation propagation) {
+  switch (propagation) {
+    case RootPropagation::kDefault:
+      return "";
+    case RootPropagation::kSlave:
+      return "rslave";
+    case RootPropagation::kShared:
+      return "rshared";
+  }
+  return "";
+}
+
+}  // namespace
+
+absl::StatusOr<Mounts> BuildMounts(const SpecInput& input) {
+  ASSIGN_OR_RETURN(Requested requested, RequestedMounts(input));
+  std::vector<Mount> mounts;
+  AddKernelMounts(input, mounts);
+  AddPodMounts(input, mounts);
+  mounts.erase(std::remove_if(
+                   mounts.begin(), mounts.end(),
+                   [&requested](const Mount& each) { return IsReplaced(each, requested.mounts); }),
+               mounts.end());
+  mounts.insert(mounts.end(), requested.mounts.begin(), requested.mounts.end());
+  // A parent mounted after its child would hide it.
+  std::stable_sort(mounts.begin(), mounts.end(), [](const Mount& a, const Mount& b) {
+    return PathDepth(a.destination) < PathDepth(b.destination);
+  });
+  Mounts result;
+  for (const Mount& mount : mounts) {
+    result.list.push_back({{"destination", mount.destination},
+                           {"type", mount.type},
+                           {"source", mount.source},
+                           {"options", mount.options}});
+  }
+  result.rootfs_propagation = PropagationName(requested.root);
+  return result;
+}
+
+}  // namespace davit::server::spec

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server/spec/rootfs_prep.h"
+
+#include <algorithm>
+
+#include "base/rooted_path.h"
+#include "base/status.h"
+#include "base/text.h"
+#include "server/spec/container_path.h"
+
+namespace davit::server::spec {
+namespace {
+
+constexpr mode_t kVolumeMode = 0755;
+
+bool IsMounted(const runtime::v1::ContainerConfig& container, const std::string& volume) {
+  const absl::StatusOr<std::string> clean = CleanContainerPath(volume, "volume");
+  const auto& mounts = container.mounts();
+  return clean.ok() && std::any_of(mounts.begin(), mounts.end(), [&](const auto& mount) {
+           const auto path = CleanContainerPath(mount.container_path(), "container_path");
+           return path.ok() && *path == *clean;
+         });
+}
+
+}  // namespace
+
+absl::Status PrepareRootfs(int root_fd, const image::ImageConfig& image,
+                           const runtime::v1::ContainerConfig& container) {
+  for (const std::string& volume : image.volumes) {
+    if (volume.empty() || volume.find('\0') != std::string::npos) {
+      return InvalidArgument("image volume \"{}\": is not a path", Printable(volume));
+    }
+    if (IsMounted(container, volume)) {
+      continue;
+    }
+    const absl::StatusOr<UniqueFd> made = MakeDirsInRoot(root_fd, volume, kVolumeMode);
+    if (!made.ok()) {
+      return Annotate(made.status(), "image volume " + Printable(volume));
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace davit::server::spec

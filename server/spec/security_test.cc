@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <gtest/gtest.h>
+
+#include "server/spec/spec_testing.h"
+
+namespace davit::server::spec {
+namespace {
+
+using runtime::v1::SecurityProfile;
+
+class SecurityTest : public testing::Test {
+ protected:
+  void HaveAppArmor(const std::string& profiles) {
+    request_.root.Write(".sys/module/apparmor/parameters/enabled", "Y\n");
+    request_.root.Write(".sys/kernel/security/apparmor/profiles", profiles);
+  }
+  void Ask(SecurityProfile::ProfileType type, const std::string& reference = "") {
+    SecurityProfile* profile = request_.Context().mutable_apparmor();
+    profile->set_profile_type(type);
+    profile->set_localhost_ref(reference);
+  }
+  std::string Error() { return Text(request_.Error()); }
+  std::string AppArmor() { return JsonString(request_.Process(), "apparmorProfile", "none"); }
+
+  TestRequest request_;
+};
+
+TEST_F(SecurityTest, PathListsAsGiven) {
+  EXPECT_TRUE(request_.Config()["linux"]["maskedPaths"].empty());
+  request_.Context().add_masked_paths("/proc/kcore");
+  request_.Context().add_readonly_paths("/proc/sys/");
+  const Json section = request_.Config()["linux"];
+  EXPECT_EQ(section["maskedPaths"], Json({"/proc/kcore"}));
+  EXPECT_EQ(section["readonlyPaths"], Json({"/proc/sys"}));
+  request_.MakePrivileged();
+  EXPECT_TRUE(request_.Config()["linux"]["maskedPaths"].empty());
+  EXPECT_TRUE(request_.Config()["linux"]["readonlyPaths"].empty());
+}
+
+TEST_F(SecurityTest, RefusesBadPathLists) {
+  request_.Context().add_masked_paths("proc/kcore");
+  EXPECT_EQ(Error().rfind("INVALID_ARGUMENT: container web: masked_paths", 0), 0U);
+  request_.Context().clear_masked_paths();
+  request_.Context().add_readonly_paths("/a/../b");
+  EXPECT_EQ(Error().rfind("INVALID_ARGUMENT: container web: readonly_paths", 0), 0U);
+}
+
+TEST_F(SecurityTest, ReadonlyRoot) {
+  EXPECT_EQ(request_.Config()["root"], Json({{"path", "/rootfs"}, {"readonly", false}}));
+  request_.Context().set_readonly_rootfs(true);
+  EXPECT_EQ(request_.Config()["root"]["readonly"], true);
+}
+
+TEST_F(SecurityTest, PrivilegedNeedsAPrivilegedSandbox) {
+  request_.Context().set_privileged(true);
+  EXPECT_EQ(Error().rfind("FAILED_PRECONDITION: container web: privileged", 0), 0U) << Error();
+}
+
+TEST_F(SecurityTest, SelinuxOptionsOnlyMatterWithSelinux) {
+  request_.Context().mutable_selinux_options();
+  request_.root.Write(".sys/fs/selinux/enforce", "1");
+  request_.Config();
+  request_.Context().mutable_selinux_options()->set_level("s0:c1,c2");
+  EXPECT_EQ(Error().rfind("UNIMPLEMENTED: container web: selinux_options", 0), 0U) << Error();
+  request_.Context().clear_selinux_options();
+  request_.sandbox.mutable_linux()->mutable_security_context()->mutable_selinux_options()->set_type(
+      "spc_t");
+  EXPECT_EQ(Error().rfind("UNIMPLEMENTED: container web: sandbox selinux_options", 0), 0U);
+  TestRequest without;
+  without.Context().mutable_selinux_options()->set_level("s0");
+  EXPECT_FALSE(without.Process().contains("selinuxLabel"));
+}
+
+TEST_F(SecurityTest, AppArmorWithoutKernelSupport) {
+  EXPECT_EQ(AppArmor(), "none");
+  Ask(SecurityProfile::RuntimeDefault);
+  EXPECT_EQ(AppArmor(), "none");
+  Ask(SecurityProfile::Unconfined);
+  EXPECT_EQ(AppArmor(), "none");
+  Ask(SecurityProfile::Localhost, "mine");
+  EXPECT_EQ(
+      Error(),
+      "FAILED_PRECONDITION: container web: apparmor: profile \"mine\" cannot be applied, this "
+      "kernel has no AppArmor");
+}
+
+TEST_F(SecurityTest, AppArmorProfiles) {
+  HaveAppArmor("mine (enforce)\nwith (odd) name (complain)\n");
+  EXPECT_EQ(AppArmor(), "none");
+  Ask(SecurityProfile::Unconfined);
+  EXPECT_EQ(AppArmor(), "unconfined");
+  Ask(SecurityProfile::Localhost, "mine");
+  EXPECT_EQ(AppArmor(), "mine");
+  Ask(SecurityProfile::Localhost, "localhost/with (odd) name");
+  EXPECT_EQ(AppArmor(), "with (odd) name");
+  Ask(SecurityProfile::Localhost, "absent");
+  EXPECT_NE(Error().find("FAILED_PRECONDITION: container web: apparmor: profile \"absent\" is not "
+                         "loaded"),
+            std::string::npos);
+  Ask(SecurityProfile::Localhost, "");
+  EXPECT_EQ(Error().rfind("INVALID_ARGUMENT: container web: apparmor.localhost_ref", 0), 0U);
+  Ask(SecurityProfile::RuntimeDefault);
+  EXPECT_EQ(Error().rfind("FAILED_PRECONDITION: container web: apparmor", 0), 0U) << Error();
+  HaveAppArmor("davit-default (enforce)\n");
+  EXPECT_EQ(AppArmor(), "davit-default");
+  request_.MakePrivileged();
+  EXPECT_EQ(AppArmor(), "none");
+}
+
+TEST_F(SecurityTest, AppArmorOldField) {
+  HaveAppArmor("mine (enforce)\ndavit-default (enforce)\n");
+  for (const auto& [text, profile] :
+       std::vector<std::pair<std::string, std::string>>{{"", "none"},
+                                                        {"unconfined", "unconfined"},
+                                                        {"localhost/mine", "mine"},
+                                                        {"runtime/default", "davit-default"}}) {
+    request_.Context().set_apparmor_profile(text);
+    EXPECT_EQ(AppArmor(), profile) << text;
+  }
+  request_.Context().set_apparmor_profile("mine");
+  EXPECT_EQ(Error().rfind("INVALID_ARGUMENT: container web: apparmor_profile", 0), 0U);
+}
+
+TEST_F(SecurityTest, RefusesCdiAndWindows) {
+  request_.container.add_cdi_devices()->set_name("vendor.test/gpu=0");
+  EXPECT_EQ(Error().rfind("UNIMPLEMENTED: container web: CDI_devices", 0), 0U) << Error();
+  request_.container.clear_cdi_devices();
+  (*request_.container.mutable_annotations())["cdi.k8s.io/x"] = "vendor.test/gpu=0";
+  EXPECT_EQ(Error().rfind("UNIMPLEMENTED: container web: annotations cdi.k8s.io/x", 0), 0U);
+  request_.container.clear_annotations();
+  request_.container.mutable_windows();
+  EXPECT_EQ(Error().rfind("INVALID_ARGUMENT: container web: windows", 0), 0U);
+}
+
+}  // namespace
+}  // namespace davit::server::spec
