@@ -21,10 +21,10 @@ namespace davit::server::spec {
 // Pins to join; "" means: network, ipc, uts: the host's; pid: a new one of the container's own,
 // unless host_pid.
 struct NamespacePaths {
-  std::string net;
-  std::string ipc;
-  std::string uts;
-  std::string pid;
+  std::string net{};
+  std::string ipc{};
+  std::string uts{};
+  std::string pid{};
   bool host_pid = false;
 };
 
