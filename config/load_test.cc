@@ -108,7 +108,7 @@ TEST(Load, PrintedConfigurationLoadsBackTheSame) {
   config.socket = "/run/with \"quote\"/s.sock";
   config.runtime.default_env = {"A=#not a comment", "B=: colon"};
   config.runtime.default_sysctls = {{"net.core.somaxconn", "1024"}};
-  config.runtime.handlers["kata"] = {.path = "/opt/kata", .allowed_annotations = {"a", "b"}};
+  config.runtime.handlers["kata"] = {.path = "/opt/kata", .root = "", .allowed_annotations = {"a", "b"}};
   config.image.mirrors = {{.prefix = "docker.io", .endpoints = {"a:1", "b:2"}}};
   config.image.progress_timeout = std::chrono::milliseconds(1500);
   const std::string yaml = ToYaml(config);

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "base/log.h"
+#include "base/status.h"
 #include "base/time.h"
 
 namespace davit::server {
