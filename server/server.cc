@@ -9,6 +9,7 @@
 #include <chrono>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include <grpcpp/grpcpp.h>
@@ -19,6 +20,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/proc.h"
+#include "server/cgroup/cgroup_manager.h"
 #include "server/container/exit_watcher.h"
 #include "server/grpc/davit_service.h"
 #include "server/grpc/image_service.h"
@@ -102,10 +104,12 @@ class Daemon {
   absl::Status OpenMachine() {
     ASSIGN_OR_RETURN(loop_, EventLoop::Create());
     ASSIGN_OR_RETURN(cgroups_, CgroupFs::Detect());
+    ASSIGN_OR_RETURN(cgroup_manager_,
+                     CgroupManager::Create(config_.runtime.cgroup_manager, *cgroups_));
     ASSIGN_OR_RETURN(runtimes_, oci::RuntimeTable::Create(config_, *cgroups_));
     ASSIGN_OR_RETURN(monitor_path_, FindMonitorProgram(config_.runtime.monitor_path));
     ASSIGN_OR_RETURN(own_capabilities_, OwnCapabilities());
-    ASSIGN_OR_RETURN(cni_, network::Cni::Create(config_.network));
+    ASSIGN_OR_RETURN(cni_, network::Cni::Create(config_.network, config_.storage.root));
     ASSIGN_OR_RETURN(puller_, image::Puller::Create(config_.image, *storage_, pulls_));
     return absl::OkStatus();
   }
@@ -118,6 +122,7 @@ class Daemon {
                          .loop = *loop_,
                          .executor = work_,
                          .cgroups = *cgroups_,
+                         .cgroup_manager = *cgroup_manager_,
                          .storage = *storage_,
                          .puller = *puller_,
                          .cni = *cni_,
@@ -144,6 +149,7 @@ class Daemon {
   std::unique_ptr<storage::Storage> storage_;
   std::unique_ptr<EventLoop> loop_;
   std::optional<CgroupFs> cgroups_;
+  std::unique_ptr<CgroupManager> cgroup_manager_;
   std::optional<oci::RuntimeTable> runtimes_;
   std::string monitor_path_;
   std::set<std::string> own_capabilities_;
