@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -145,16 +146,11 @@ sigset_t InfraSignals() {
   _exit(1);
 }
 
-// The reader of stdout pins the namespace, then writes a byte to stdin; without it nothing may
-// stay.
-int AwaitVerdict(pid_t pid) {
-  char verdict = 0;
-  if (read(STDIN_FILENO, &verdict, 1) == 1) {
-    return 0;
-  }
-  kill(pid, SIGKILL);
-  waitpid(pid, nullptr, 0);
-  return 1;
+// Until the reader of the report has closed its side: so long the process, should it end, keeps its
+// number, as nobody waits for it.
+void AwaitReader() {
+  pollfd reader = {STDIN_FILENO, POLLRDHUP, 0};
+  poll(&reader, 1, -1);
 }
 
 }  // namespace
@@ -188,7 +184,8 @@ int InfraStartMain(int argc, char** argv) {
     return 1;
   }
   close(STDOUT_FILENO);
-  return AwaitVerdict(report.pid);
+  AwaitReader();
+  return 0;
 }
 
 int InfraMain() {
@@ -198,8 +195,13 @@ int InfraMain() {
   prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
   prctl(PR_SET_NAME, kInfraName, 0, 0, 0);
   CloseFrom(STDERR_FILENO, -1);
+  close(STDOUT_FILENO);  // the reader of the report takes it for ready
+  // The reader pins the namespace and then says so. If it gives up, or dies, nothing may stay.
+  char verdict = 0;
+  if (read(STDIN_FILENO, &verdict, 1) != 1) {
+    return 1;
+  }
   close(STDIN_FILENO);
-  close(STDOUT_FILENO);  // last: the reader of the report takes it for ready
   const sigset_t wanted = InfraSignals();
   while (true) {
     while (waitpid(-1, nullptr, WNOHANG) > 0) {

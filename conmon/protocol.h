@@ -27,8 +27,7 @@ inline constexpr char kControlSocket[] = "ctl";
 // The longest content of one log entry that --max-line may ask for.
 inline constexpr uint64_t kMaxLineLimit = 1U << 20U;
 
-// --- start report: one write on the pipe given by --sync-fd
-// ---------------------------------------
+// Start report: one write on the pipe given by --sync-fd.
 enum class StartOutcome : uint32_t {
   kRunning = 0,
   kMonitorFailed = 1,  // before the OCI runtime was called
@@ -46,8 +45,7 @@ struct StartReport {
 };
 inline constexpr uint32_t kMaxStartMessage = 2048;  // report and message fit one PIPE_BUF
 
-// --- control socket
-// -------------------------------------------------------------------------------
+// Control socket.
 enum class Command : uint32_t {
   kState = 1,
   kReopenLog = 2,  // answered when the new file is open
@@ -74,10 +72,11 @@ struct Reply {
   uint64_t dropped_bytes;
 };
 
-// --- infra: `davit-conmon --infra` writes one on stdout
-// ------------------------------------------- Then, if a step fails, text; end of file without text
-// means that the infra process runs. It is kept if the reader writes one byte to stdin, killed if
-// stdin ends without.
+// Infra:
+// `davit-conmon --infra` writes this on stdout; then, if a step fails, text. End of file without
+// text means that the infra process is ready. stdin is a stream socket: the process stays if it
+// gets one byte, and ends if that ends without. The command itself ends when stdin's other side is
+// closed.
 struct InfraReport {
   uint32_t version;
   int32_t pid;

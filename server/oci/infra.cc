@@ -46,8 +46,9 @@ std::vector<std::string> HelperArgs(const InfraOptions& options) {
   return argv;
 }
 
-// The helper makes the process and then waits for our verdict, so that the number is not used again
-// before the namespace is pinned.
+// The helper makes the process and stays until the namespace is pinned, so that the process's
+// number is not used again before. The process itself awaits our verdict, and ends if we die before
+// it.
 class Starter {
  public:
   explicit Starter(const InfraOptions& options) : options_(options) {}
@@ -58,6 +59,7 @@ class Starter {
     if (handle.ok()) {
       return handle;
     }
+    verdict_.Reset();
     log::IfError(KillTree(helper_.pid(), TreeRoot::kKill), "kill an infra process");
     Context reap(kCleanupTime);
     log::IfError(helper_.Wait(reap).status(), "wait for an infra helper");
@@ -101,6 +103,7 @@ class Starter {
     if (send(verdict_.get(), "k", 1, MSG_NOSIGNAL) != 1) {
       return ErrnoStatus(errno, "keep the process");
     }
+    verdict_.Reset();
     ASSIGN_OR_RETURN(const ExitStatus exit, helper_.Wait(ctx));
     if (exit.code != 0) {
       return Internal("the helper ended with code {}", exit.code);

@@ -94,7 +94,7 @@ TEST_F(InfraTest, OwnsNothing) {
   EXPECT_EQ(status["Gid:"], "65535 65535 65535 65535");
   EXPECT_EQ(status.count("Groups:"), 0U) << status["Groups:"];
   EXPECT_EQ(status["NoNewPrivs:"], "1");
-  EXPECT_TRUE(ListDir(proc + "/fd")->empty());
+  EXPECT_TRUE(Eventually([&] { return ListDir(proc + "/fd")->empty(); }));
   EXPECT_TRUE(ListDir(proc + "/root/")->empty());
   EXPECT_EQ(Split(Trim(*ReadFile(proc + "/mountinfo")), '\n').size(), 1U);
   EXPECT_EQ(Link(proc + "/exe"), "/memfd:davit-infra (deleted)");

@@ -9,11 +9,14 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <cstring>
 #include <map>
+#include <string>
 #include <utility>
 #include <vector>
 
 #include "base/context.h"
+#include "base/file.h"
 #include "base/poll.h"
 #include "base/proc.h"
 #include "base/status.h"
@@ -28,8 +31,25 @@ void Signal(const UniqueFd& pidfd, int signal) {
   syscall(SYS_pidfd_send_signal, pidfd.get(), signal, nullptr, 0);  // gone is as good
 }
 
+// A stop is not instant: a fork that has begun is finished first, and its child is to be found. One
+// stuck in the kernel is not waited for: it cannot fork.
+void Stop(Context& ctx, pid_t pid, const UniqueFd& pidfd) {
+  constexpr std::chrono::milliseconds kStopTime{2000};
+  Signal(pidfd, SIGSTOP);
+  Context limit(ctx, kStopTime);
+  while (limit.Check().ok()) {
+    const auto stat = ReadFile(fmt::format("/proc/{}/stat", pid), 4096);
+    const size_t name_end = stat.ok() ? stat->rfind(") ") : std::string::npos;
+    if (name_end == std::string::npos || std::strchr("TtZX", (*stat)[name_end + 2]) != nullptr) {
+      return;
+    }
+    Context pause(limit, std::chrono::milliseconds(1));
+    (void)PollWith(pause, {});
+  }
+}
+
 // Stops all below `pid` and adds them to `tree`. Returns whether there was anything new.
-bool StopBelow(pid_t pid, std::map<pid_t, UniqueFd>& tree) {
+bool StopBelow(Context& ctx, pid_t pid, std::map<pid_t, UniqueFd>& tree) {
   bool found = false;
   for (const pid_t child : ChildrenOf(pid)) {
     if (tree.count(child) == 0) {
@@ -39,11 +59,11 @@ bool StopBelow(pid_t pid, std::map<pid_t, UniqueFd>& tree) {
       if (!pidfd.ok() || std::find(again.begin(), again.end(), child) == again.end()) {
         continue;
       }
-      Signal(*pidfd, SIGSTOP);
+      Stop(ctx, child, *pidfd);
       tree.emplace(child, *std::move(pidfd));
       found = true;
     }
-    found = StopBelow(child, tree) || found;
+    found = StopBelow(ctx, child, tree) || found;
   }
   return found;
 }
@@ -69,10 +89,10 @@ absl::Status KillTree(pid_t root, TreeRoot treatment) {
     return absl::IsNotFound(root_fd.status()) ? absl::OkStatus() : root_fd.status();
   }
   Context ctx(kPatience);
-  Signal(*root_fd, SIGSTOP);
+  Stop(ctx, root, *root_fd);
   std::map<pid_t, UniqueFd> tree;
   // Again, for what was orphaned towards the root between looking and stopping.
-  while (StopBelow(root, tree) && ctx.Check().ok()) {
+  while (StopBelow(ctx, root, tree) && ctx.Check().ok()) {
   }
   for (const auto& [pid, pidfd] : tree) {
     Signal(pidfd, SIGKILL);
