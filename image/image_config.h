@@ -12,13 +12,13 @@
 namespace davit::image {
 
 struct ImageConfig {
-  std::string user;                    // "", "name", "uid", "user:group", "uid:gid"
-  std::vector<std::string> env;        // "NAME=value"
+  std::string user;              // "", "name", "uid", "user:group", "uid:gid"
+  std::vector<std::string> env;  // "NAME=value"
   std::vector<std::string> entrypoint;
   std::vector<std::string> cmd;
   std::string working_dir;
-  std::vector<std::string> volumes;    // container paths
-  std::string stop_signal;             // "SIGTERM", "15", ""
+  std::vector<std::string> volumes;  // container paths
+  std::string stop_signal;           // "SIGTERM", "15", ""
   std::map<std::string, std::string> labels;
   std::vector<std::string> diff_ids;
   std::string os;

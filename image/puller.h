@@ -5,9 +5,9 @@
 // layer however many pulls want it; identical pulls are one. Thread-safe.
 //
 // Errors: InvalidArgument (reference, malformed manifest), NotFound (no such image or tag),
-// Unauthenticated / PermissionDenied (401/403), Unavailable (registry down, 5xx; message begins with
-// "RegistryUnavailable"), DataLoss (digest or size mismatch), FailedPrecondition (no manifest for
-// this platform), ResourceExhausted (disk full, limits), DeadlineExceeded (no progress).
+// Unauthenticated / PermissionDenied (401/403), Unavailable (registry down, 5xx; message begins
+// with "RegistryUnavailable"), DataLoss (digest or size mismatch), FailedPrecondition (no manifest
+// for this platform), ResourceExhausted (disk full, limits), DeadlineExceeded (no progress).
 // Credentials never appear in an error or a log.
 #pragma once
 
@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+
 #include "base/context.h"
 #include "base/digest.h"
 #include "config/config.h"
@@ -33,17 +34,17 @@ namespace davit::image {
 
 // What the CRI's AuthConfig carries; all empty: anonymous.
 struct Credentials {
-  std::string username;
-  std::string password;
-  std::string auth;            // base64 "user:password"
-  std::string identity_token;  // OAuth2 refresh token
-  std::string registry_token;  // bearer token, used as it is
+  std::string username = {};
+  std::string password = {};
+  std::string auth = {};            // base64 "user:password"
+  std::string identity_token = {};  // OAuth2 refresh token
+  std::string registry_token = {};  // bearer token, used as it is
   [[nodiscard]] bool empty() const;
 };
 
 struct LayerProgress {
   Digest blob;
-  uint64_t total_bytes = 0;    // compressed; 0: unknown
+  uint64_t total_bytes = 0;  // compressed; 0: unknown
   uint64_t done_bytes = 0;
   enum class State { kWaiting, kFetching, kDone, kPresent } state = State::kWaiting;
 };

@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "image/layer_set.h"
+
+#include <algorithm>
+#include <chrono>
+#include <set>
+
+#include "base/status.h"
+
+namespace davit::image {
+namespace {
+
+constexpr std::chrono::milliseconds kTick{50};  // how fresh progress and cancellation are
+constexpr int kMaxRejoins = 3;
+
+using State = LayerProgress::State;
+
+}  // namespace
+
+LayerSet::LayerSet(const PullEnvironment& environment, std::shared_ptr<Source> source,
+                   const Manifest& manifest, const std::vector<Digest>& diff_ids, std::string image)
+    : env_(environment), source_(std::move(source)), image_(std::move(image)) {
+  std::set<Digest> seen;
+  for (size_t i = 0; i < diff_ids.size(); ++i) {
+    if (!seen.insert(diff_ids[i]).second) {
+      continue;
+    }
+    const Layer& layer = manifest.layers[i];
+    Item item;
+    item.layer = &layer;
+    item.diff_id = diff_ids[i];
+    // Of the size too, which a manifest only claims.
+    item.key =
+        diff_ids[i].text() + "|" + layer.blob.digest.text() + "|" + std::to_string(layer.blob.size);
+    items_.push_back(std::move(item));
+  }
+}
+
+bool LayerSet::TakePresent(Item& item) {
+  if (env_.storage.HasLayer(item.diff_id)) {
+    const auto info = env_.storage.FindLayerByBlob(item.layer->blob.digest);
+    size_ += info && info->diff_id == item.diff_id ? info->size : item.layer->blob.size;
+    item.state = State::kPresent;
+    return true;
+  }
+  if (PendingLayerPtr layer = env_.uncommitted.Find(item.key)) {
+    size_ += layer->info().size;
+    pending_.push_back(std::move(layer));
+    item.state = State::kDone;
+    return true;
+  }
+  return false;
+}
+
+void LayerSet::Start(Item& item) {
+  auto work = [source = source_, &storage = env_.storage, &uncommitted = env_.uncommitted,
+               layer = *item.layer, diff_id = item.diff_id, key = item.key](
+                  Context& ctx, LayerCounter& counter) -> absl::StatusOr<PendingLayerPtr> {
+    ctx.SetStage("fetch layer " + layer.blob.digest.text());
+    ASSIGN_OR_RETURN(PendingLayerPtr pending,
+                     FetchLayer(ctx, storage, *source, layer, diff_id, counter));
+    uncommitted.Add(key, pending);
+    return pending;
+  };
+  item.state = State::kFetching;
+  item.ticket =
+      std::make_unique<LayerFlights::Ticket>(env_.flights.Join(item.key, std::move(work)));
+}
+
+// The end of a flight, if it has come.
+absl::Status LayerSet::Collect(Item& item) {
+  auto result = item.ticket->result();
+  if (!result) {
+    return absl::OkStatus();
+  }
+  const bool led = item.ticket->led();
+  item.ticket.reset();
+  if (result->ok()) {
+    size_ += (**result)->info().size;
+    pending_.push_back(**std::move(result));
+    item.state = State::kDone;
+    return absl::OkStatus();
+  }
+  // Another pull's credentials or registry failed, not ours.
+  if (!led && item.rejoined++ < kMaxRejoins) {
+    item.state = State::kWaiting;
+    return absl::OkStatus();
+  }
+  return result->status();
+}
+
+absl::Status LayerSet::Fetch(Context& ctx, PullProgress& progress) {
+  const auto most = static_cast<size_t>(std::max(env_.config.max_parallel_layers, 1));
+  while (true) {
+    const uint64_t ended = env_.flights.ended();
+    size_t flying = 0;
+    size_t finished = 0;
+    for (Item& item : items_) {
+      if (item.state == State::kFetching) {
+        RETURN_IF_ERROR(Collect(item));
+      }
+      if (item.state == State::kWaiting && flying < most && !TakePresent(item)) {
+        Start(item);
+      }
+      flying += item.state == State::kFetching ? 1 : 0;
+      finished += item.state == State::kDone || item.state == State::kPresent ? 1 : 0;
+    }
+    Report(progress);
+    if (finished == items_.size()) {
+      return absl::OkStatus();
+    }
+    ctx.SetStage(fmt::format("fetch layers of {}: {} of {} done", image_, finished, items_.size()));
+    RETURN_IF_ERROR(ctx.Check());
+    env_.flights.AwaitMore(ended, kTick);
+  }
+}
+
+void LayerSet::Report(PullProgress& progress) const {
+  std::vector<LayerProgress> layers;
+  for (const Item& item : items_) {
+    LayerProgress one = {.blob = item.layer->blob.digest, .total_bytes = item.layer->blob.size};
+    one.state = item.state;
+    if (item.ticket) {
+      one.done_bytes = item.ticket->progress().done_bytes.load();
+      one.state = item.ticket->progress().state.load();
+    } else if (item.state == State::kDone || item.state == State::kPresent) {
+      one.done_bytes = one.total_bytes;
+    }
+    layers.push_back(std::move(one));
+  }
+  progress.Set(std::move(layers));
+}
+
+void LayerSet::Settle() {
+  for (const Item& item : items_) {
+    env_.uncommitted.Forget(item.key);
+  }
+}
+
+void UncommittedLayers::Add(const std::string& key, const PendingLayerPtr& layer) {
+  absl::MutexLock lock(&mutex_);
+  std::erase_if(layers_, [](const auto& entry) { return entry.second.expired(); });
+  layers_[key] = layer;
+}
+
+PendingLayerPtr UncommittedLayers::Find(const std::string& key) {
+  absl::MutexLock lock(&mutex_);
+  const auto it = layers_.find(key);
+  return it == layers_.end() ? nullptr : it->second.lock();
+}
+
+void UncommittedLayers::Forget(const std::string& key) {
+  absl::MutexLock lock(&mutex_);
+  layers_.erase(key);
+}
+
+}  // namespace davit::image

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "image/platform.h"
+
+#include <sys/utsname.h>
+
+#include <map>
+#include <optional>
+#include <string_view>
+
+#include "base/text.h"
+
+namespace davit::image {
+namespace {
+
+#if defined(__x86_64__)
+int CpuLevel() {
+  __builtin_cpu_init();
+  if (__builtin_cpu_supports("x86-64-v4")) {
+    return 4;
+  }
+  if (__builtin_cpu_supports("x86-64-v3")) {
+    return 3;
+  }
+  return __builtin_cpu_supports("x86-64-v2") ? 2 : 1;
+}
+#else
+int CpuLevel() {
+  return 1;
+}
+#endif
+
+// What an entry without a variant stands for.
+int BaseLevel(std::string_view architecture) {
+  static const std::map<std::string_view, int> levels = {{"amd64", 1}, {"arm64", 8}, {"arm", 7}};
+  const auto it = levels.find(architecture);
+  return it == levels.end() ? 0 : it->second;
+}
+
+// "v8" is 8, "v8.2" is 8 too: no image depends on the minor number.
+std::optional<int> Level(std::string_view architecture, std::string_view variant) {
+  if (variant.empty()) {
+    return BaseLevel(architecture);
+  }
+  if (!variant.starts_with('v')) {
+    return std::nullopt;
+  }
+  const auto number = ParseUint(variant.substr(1, variant.find('.') - 1));
+  if (!number || *number > 100) {
+    return std::nullopt;
+  }
+  return static_cast<int>(*number);
+}
+
+}  // namespace
+
+Platform Platform::Host() {
+  static const std::map<std::string_view, std::string_view> names = {
+      {"x86_64", "amd64"},    {"aarch64", "arm64"}, {"armv7l", "arm"},
+      {"armv6l", "arm"},      {"i686", "386"},      {"i386", "386"},
+      {"ppc64le", "ppc64le"}, {"s390x", "s390x"},   {"riscv64", "riscv64"}};
+  utsname name = {};
+  uname(&name);
+  const std::string_view machine = name.machine;
+  const auto it = names.find(machine);
+  Platform platform;
+  platform.architecture = it == names.end() ? machine : it->second;
+  if (platform.architecture == "amd64") {
+    platform.level = CpuLevel();
+  } else if (platform.architecture == "arm64") {
+    platform.level = 8;
+  } else if (platform.architecture == "arm") {
+    platform.level = machine == "armv6l" ? 6 : 7;
+  }
+  return platform;
+}
+
+std::string Platform::text() const {
+  return os + "/" + architecture;
+}
+
+int Platform::Fit(const std::string& entry_os, const std::string& entry_architecture,
+                  const std::string& variant) const {
+  if (entry_os != os || entry_architecture != architecture) {
+    return 0;
+  }
+  const std::optional<int> wanted = Level(architecture, variant);
+  return wanted && *wanted <= level ? *wanted + 1 : 0;
+}
+
+}  // namespace davit::image

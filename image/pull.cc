@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "image/pull.h"
+
+#include <fnmatch.h>
+
+#include <algorithm>
+#include <set>
+
+#include "base/failpoint.h"
+#include "base/status.h"
+#include "base/time.h"
+#include "image/layer_set.h"
+
+namespace davit::image {
+namespace {
+
+using ImagePtr = std::shared_ptr<const storage::ImageRecord>;
+
+constexpr int kMaxIndexDepth = 3;
+
+class PullJob {
+ public:
+  PullJob(const PullEnvironment& environment, const Reference& reference, PullProgress& progress,
+          std::shared_ptr<Source> source)
+      : env_(environment), reference_(reference), progress_(progress), source_(std::move(source)) {}
+
+  absl::StatusOr<PullResult> Run(Context& ctx) {
+    ctx.SetStage("resolve " + reference_.canonical());
+    ASSIGN_OR_RETURN(const ImagePtr known, KnownByTag(ctx));
+    if (known) {
+      return Result(known->id, true);
+    }
+    ASSIGN_OR_RETURN(Document document,
+                     source_->FetchManifest(ctx, reference_.manifest_reference()));
+    top_digest_ = document.digest;
+    RETURN_IF_ERROR(Descend(ctx, std::move(document)));
+    RETURN_IF_ERROR(failpoint::Hit("pull_image.after_manifest"));
+    return Obtain(ctx);
+  }
+
+ private:
+  absl::StatusOr<ImagePtr> Find(const std::string& name) const {
+    ASSIGN_OR_RETURN(const auto found, env_.storage.FindImage(name));
+    return found.value_or(nullptr);
+  }
+
+  // The image that has our tag, if the registry still means the same by it: one small request.
+  absl::StatusOr<ImagePtr> KnownByTag(Context& ctx) {
+    if (!reference_.digest.empty()) {
+      return ImagePtr();  // looked up before there was a job
+    }
+    ASSIGN_OR_RETURN(const ImagePtr tagged, Find(reference_.canonical()));
+    if (!tagged) {
+      return ImagePtr();
+    }
+    const Digest digest = source_->HeadManifest(ctx, reference_.tag);
+    const std::string name = reference_.repository() + "@" + digest.text();
+    const auto& names = tagged->digests;
+    if (digest.empty() || std::find(names.begin(), names.end(), name) == names.end()) {
+      return ImagePtr();
+    }
+    top_digest_ = digest;
+    return tagged;
+  }
+
+  // From an index to the manifest for this platform.
+  absl::Status Descend(Context& ctx, Document document) {
+    for (int depth = 0; depth <= kMaxIndexDepth; ++depth) {
+      ASSIGN_OR_RETURN(const DocumentKind kind, KindOf(document.json, document.content_type));
+      if (kind == DocumentKind::kManifest) {
+        ASSIGN_OR_RETURN(manifest_, ParseManifest(document.json, env_.config.max_layers));
+        manifest_json_ = std::move(document.json);
+        return absl::OkStatus();
+      }
+      ASSIGN_OR_RETURN(const Descriptor entry, ChooseFromIndex(document.json, platform_));
+      ASSIGN_OR_RETURN(document, source_->FetchManifest(ctx, entry.digest.text()));
+    }
+    return InvalidArgument("image indexes are nested more than {} deep", kMaxIndexDepth);
+  }
+
+  absl::StatusOr<PullResult> Obtain(Context& ctx) {
+    if (manifest_.config.digest.algorithm() != "sha256") {
+      return InvalidArgument("image config has digest {}: image IDs are of sha256 only",
+                             manifest_.config.digest.text());
+    }
+    const std::string id = manifest_.config.digest.hex();
+    ASSIGN_OR_RETURN(const ImagePtr present, Find("sha256:" + id));
+    if (present) {
+      const absl::Status named = AddNames(*present);
+      if (named.ok() || !absl::IsFailedPrecondition(named)) {
+        RETURN_IF_ERROR(named);
+        return Result(id, true);
+      }
+      // It was removed just now: pull it as if it had never been.
+    }
+    ASSIGN_OR_RETURN(config_json_, FetchConfig(ctx));
+    RETURN_IF_ERROR(CheckConfig());
+    // Layers seen here may be removed with another image before ours has them: once more, then.
+    absl::Status status = Commit(ctx);
+    if (absl::IsFailedPrecondition(status) && lacks_layers_) {
+      status = Commit(ctx);
+    }
+    RETURN_IF_ERROR(status);
+    return Result(id, false);
+  }
+
+  absl::StatusOr<std::string> FetchConfig(Context& ctx) {
+    ctx.SetStage("fetch config of " + reference_.canonical());
+    auto json = source_->FetchBlob(ctx, manifest_.config);
+    if (!json.ok()) {
+      return Annotate(json.status(), "image config");
+    }
+    return json;
+  }
+
+  absl::Status CheckConfig() {
+    ASSIGN_OR_RETURN(const ImageConfig config, ParseImageConfig(config_json_));
+    const bool fits =
+        (config.os.empty() || config.os == platform_.os) &&
+        (config.architecture.empty() || config.architecture == platform_.architecture);
+    if (!fits) {
+      return FailedPrecondition("image is for {}/{}, this node is {}", config.os,
+                                config.architecture, platform_.text());
+    }
+    if (config.diff_ids.size() != manifest_.layers.size()) {
+      return InvalidArgument("image config lists {} layers, the manifest {}",
+                             config.diff_ids.size(), manifest_.layers.size());
+    }
+    for (const std::string& text : config.diff_ids) {
+      auto diff_id = Digest::Parse(text);
+      if (!diff_id.ok()) {
+        return Annotate(diff_id.status(), "image config: diff_ids");
+      }
+      diff_ids_.push_back(*std::move(diff_id));
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status Commit(Context& ctx) {
+    lacks_layers_ = false;
+    LayerSet layers(env_, source_, manifest_, diff_ids_, reference_.canonical());
+    RETURN_IF_ERROR(layers.Fetch(ctx, progress_));
+    RETURN_IF_ERROR(failpoint::Hit("pull_image.after_layers"));
+    ctx.SetStage("commit " + reference_.canonical());
+    RETURN_IF_ERROR(ctx.Check());
+    storage::ImageRecord record;
+    record.id = manifest_.config.digest.hex();
+    record.config_json = config_json_;
+    record.manifest_json = manifest_json_;
+    record.layers = diff_ids_;
+    record.size = layers.size() + config_json_.size() + manifest_json_.size();
+    record.pulled_at_ns = NowNanos();
+    Name(record);
+    const absl::Status status = env_.storage.CommitImage(record, layers.pending());
+    lacks_layers_ = !status.ok();
+    layers.Settle();
+    RETURN_IF_ERROR(status);
+    return failpoint::Hit("pull_image.after_commit");
+  }
+
+  // The names of this pull, besides those that the image has.
+  absl::Status AddNames(const storage::ImageRecord& present) {
+    storage::ImageRecord record = present;
+    record.tags.clear();
+    record.digests.clear();
+    Name(record);
+    return env_.storage.CommitImage(record, {});
+  }
+
+  void Name(storage::ImageRecord& record) const {
+    if (reference_.digest.empty()) {
+      record.tags.push_back(reference_.canonical());
+    }
+    record.digests.push_back(reference_.repository() + "@" + top_digest_.text());
+    const std::string names[] = {reference_.canonical(), reference_.repository(),
+                                 record.digests.back()};
+    for (const std::string& glob : env_.config.pinned) {
+      for (const std::string& name : names) {
+        record.pinned = record.pinned || fnmatch(glob.c_str(), name.c_str(), 0) == 0;
+      }
+    }
+  }
+
+  PullResult Result(const std::string& id, bool present) const {
+    return {.image_id = id,
+            .reference = reference_.repository() + "@" + top_digest_.text(),
+            .already_present = present};
+  }
+
+  const PullEnvironment& env_;
+  const Reference& reference_;
+  PullProgress& progress_;
+  const std::shared_ptr<Source> source_;
+  const Platform platform_ = Platform::Host();
+  Digest top_digest_;  // of what the reference names: an index or a manifest
+  Manifest manifest_;
+  std::string manifest_json_;
+  std::string config_json_;
+  std::vector<Digest> diff_ids_;
+  bool lacks_layers_ = false;
+};
+
+}  // namespace
+
+void PullProgress::Set(std::vector<LayerProgress> layers) {
+  absl::MutexLock lock(&mutex_);
+  layers_ = std::move(layers);
+}
+
+std::vector<LayerProgress> PullProgress::Get() const {
+  absl::MutexLock lock(&mutex_);
+  return layers_;
+}
+
+absl::StatusOr<PullResult> RunPull(Context& ctx, const PullEnvironment& environment,
+                                   const Reference& reference, const Credentials& credentials,
+                                   PullProgress& progress) {
+  ASSIGN_OR_RETURN(auto source, Source::Create(reference, credentials, environment.config));
+  return PullJob(environment, reference, progress, std::move(source)).Run(ctx);
+}
+
+}  // namespace davit::image

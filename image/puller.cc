@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "image/puller.h"
+
+#include <algorithm>
+
+#include "base/executor.h"
+#include "base/status.h"
+#include "image/auth.h"
+#include "image/flights.h"
+#include "image/mirrors.h"
+#include "image/pull.h"
+#include "image/reference.h"
+#include "storage/storage.h"
+
+namespace davit::image {
+namespace {
+
+constexpr std::chrono::milliseconds kTick{50};
+constexpr std::chrono::milliseconds kProgressInterval{100};
+// How many layers are fetched at a time over all pulls: bounds memory and disk traffic.
+constexpr size_t kPullsWorthOfLayers = 2;
+
+using PullFlights = Flights<PullResult, PullProgress>;
+
+// The start of the message that the kubelet knows a failing registry by.
+absl::Status Describe(const absl::Status& status, const std::string& name) {
+  const absl::Status described = Annotate(status, "pull " + name);
+  return absl::IsUnavailable(status) ? Annotate(described, "RegistryUnavailable") : described;
+}
+
+class PullerImpl : public Puller {
+ public:
+  PullerImpl(const config::Image& config, storage::Storage& storage, Executor& executor)
+      : config_(config),
+        storage_(storage),
+        layer_threads_(static_cast<size_t>(std::max(config.max_parallel_layers, 1)) *
+                       kPullsWorthOfLayers),
+        layers_(layer_threads_),
+        pulls_(executor) {}
+
+  absl::StatusOr<PullResult> Pull(Context& ctx, const std::string& name,
+                                  const Credentials& credentials,
+                                  const ProgressFn& progress) override {
+    ASSIGN_OR_RETURN(const Reference reference, ParseName(name));
+    ASSIGN_OR_RETURN(auto present, FindByDigest(reference));
+    if (present) {
+      return *std::move(present);
+    }
+    const std::string key = reference.canonical() + "|" + Fingerprint(credentials);
+    PullFlights::Ticket ticket = pulls_.Join(
+        key, [this, reference, credentials](Context& pull_ctx, PullProgress& pull_progress) {
+          return RunPull(pull_ctx, environment_, reference, credentials, pull_progress);
+        });
+    auto result = Await(ctx, ticket, progress);
+    if (!result.ok()) {
+      return Describe(result.status(), reference.canonical());
+    }
+    return result;
+  }
+
+ private:
+  [[nodiscard]] absl::StatusOr<Reference> ParseName(const std::string& name) const {
+    const auto& search = config_.unqualified_search;
+    return search.empty() ? Reference::Parse(name) : Reference::Parse(name, search.front());
+  }
+
+  // What a digest names never changes: if it is here, the registry need not be asked.
+  [[nodiscard]] absl::StatusOr<std::optional<PullResult>> FindByDigest(
+      const Reference& reference) const {
+    if (reference.digest.empty()) {
+      return std::nullopt;
+    }
+    ASSIGN_OR_RETURN(const auto found, storage_.FindImage(reference.canonical()));
+    if (!found) {
+      return std::nullopt;
+    }
+    return PullResult{
+        .image_id = (*found)->id, .reference = reference.canonical(), .already_present = true};
+  }
+
+  absl::StatusOr<PullResult> Await(Context& ctx, const PullFlights::Ticket& ticket,
+                                   const ProgressFn& progress) {
+    auto next_report = Context::Clock::now();
+    while (true) {
+      const uint64_t ended = pulls_.ended();
+      auto result = ticket.result();
+      if (progress && (result || Context::Clock::now() >= next_report)) {
+        progress(ticket.progress().Get());
+        next_report = Context::Clock::now() + kProgressInterval;
+      }
+      if (result) {
+        return *std::move(result);
+      }
+      if (!ctx.Check().ok()) {
+        ctx.SetStage(ticket.stage());  // for the message: where the pull has got to
+        return ctx.Check();
+      }
+      pulls_.AwaitMore(ended, kTick);
+    }
+  }
+
+  const config::Image config_;
+  storage::Storage& storage_;
+  UncommittedLayers uncommitted_;
+  // Threads of its own: pulls wait for layers, and must not wait behind each other for a thread.
+  Executor layer_threads_;
+  LayerFlights layers_;
+  const PullEnvironment environment_{
+      .config = config_, .storage = storage_, .flights = layers_, .uncommitted = uncommitted_};
+  PullFlights pulls_;  // the last: its end waits for all that use the rest
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Puller>> Puller::Create(const config::Image& config,
+                                                       storage::Storage& storage,
+                                                       Executor& executor) {
+  // A mistake in a mirror should be seen when the daemon starts, not at the first pull.
+  for (const config::Mirror& mirror : config.mirrors) {
+    auto reference = Reference::Parse("x.invalid/x");
+    RETURN_IF_ERROR(reference.status());
+    config::Image probe = config;
+    probe.mirrors = {{.prefix = reference->repository(), .endpoints = mirror.endpoints}};
+    RETURN_IF_ERROR(EndpointsFor(*reference, probe).status());
+  }
+  return std::make_unique<PullerImpl>(config, storage, executor);
+}
+
+}  // namespace davit::image

@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "image/registry_client.h"
+
+#include <algorithm>
+
+#include "base/json.h"
+#include "base/status.h"
+#include "base/text.h"
+#include "image/auth.h"
+#include "image/token.h"
+
+namespace davit::image {
+namespace {
+
+constexpr int kMaxRedirects = 5;
+constexpr int kUnauthorized = 401;
+
+bool IsRedirect(int status) {
+  return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
+}
+
+// {"errors":[{"code":"MANIFEST_UNKNOWN","message":"manifest unknown"}]}, else nothing.
+std::string Detail(const HttpResponse& response) {
+  const auto root = ParseJson(response.error_body, "error response");
+  if (!root.ok()) {
+    return "";
+  }
+  const nlohmann::json& errors = JsonChild(*root, "errors");
+  if (!errors.is_array() || errors.empty()) {
+    return "";
+  }
+  const std::string code = JsonString(errors[0], "code");
+  const std::string message = JsonString(errors[0], "message");
+  const std::string text = code.empty() || message.empty() ? code + message : code + ": " + message;
+  return text.empty() ? "" : ": " + Printable(text, 200);
+}
+
+}  // namespace
+
+absl::Status StatusOf(const HttpResponse& response, const std::string& host,
+                      const std::string& what) {
+  const int status = response.status;
+  if (status >= 200 && status < 300) {
+    return absl::OkStatus();
+  }
+  const std::string detail = Detail(response);
+  if (status == kUnauthorized) {
+    return Unauthenticated("{} does not accept the credentials given for {} (401){}", host, what,
+                           detail);
+  }
+  if (status == 403) {
+    return PermissionDenied("{} denies access to {} (403){}", host, what, detail);
+  }
+  if (status == 404) {
+    return NotFound("{} has no {} (404){}", host, what, detail);
+  }
+  if (status == 429) {
+    return Unavailable("{} limits the rate of requests (429), asked for {}{}", host, what, detail);
+  }
+  if (status >= 500 || status == 408) {
+    return Unavailable("{} answers {} to {}{}", host, status, what, detail);
+  }
+  return Unknown("{} answers {} to {}{}", host, status, what, detail);
+}
+
+RegistryClient::RegistryClient(Endpoint endpoint, Credentials credentials, RegistryOptions options,
+                               std::shared_ptr<HttpPool> pool)
+    : endpoint_(std::move(endpoint)),
+      credentials_(std::move(credentials)),
+      options_(std::move(options)),
+      pool_(std::move(pool)),
+      authorization_(
+          credentials_.registry_token.empty() ? "" : "Bearer " + credentials_.registry_token) {}
+
+std::string RegistryClient::Authorization() {
+  absl::MutexLock lock(&mutex_);
+  return authorization_;
+}
+
+absl::StatusOr<HttpResponse> RegistryClient::Send(Context& ctx, const RegistryRequest& request,
+                                                  const BodySink& sink) {
+  bool from_endpoint = false;
+  const bool anonymous = !request.url.empty();
+  ASSIGN_OR_RETURN(HttpResponse response,
+                   Follow(ctx, request, anonymous ? "" : Authorization(), sink, from_endpoint));
+  if (response.status != kUnauthorized || anonymous || !from_endpoint) {
+    return response;
+  }
+  ASSIGN_OR_RETURN(const std::string authorization, Authorize(ctx, response));
+  if (authorization.empty()) {
+    return response;
+  }
+  {
+    absl::MutexLock lock(&mutex_);
+    authorization_ = authorization;
+  }
+  return Follow(ctx, request, authorization, sink, from_endpoint);
+}
+
+absl::StatusOr<HttpResponse> RegistryClient::Follow(Context& ctx, const RegistryRequest& request,
+                                                    const std::string& authorization,
+                                                    const BodySink& sink, bool& from_endpoint) {
+  const std::string start =
+      request.url.empty() ? endpoint_.base + "/v2/" + endpoint_.repository + "/" + request.path
+                          : request.url;
+  HttpRequest http;
+  http.method = request.method;
+  http.progress_timeout = options_.progress_timeout;
+  ASSIGN_OR_RETURN(http.url, Url::Parse(start));
+  const Url first = http.url;
+  // Once the request has left the endpoint it stays without credentials, wherever it is led.
+  from_endpoint = request.url.empty();
+  for (int hop = 0; hop <= kMaxRedirects; ++hop) {
+    http.headers.clear();
+    if (!request.accept.empty()) {
+      http.headers.push_back("Accept: " + request.accept);
+    }
+    if (request.offset > 0) {
+      http.headers.push_back("Range: bytes=" + std::to_string(request.offset) + "-");
+    }
+    if (from_endpoint && !authorization.empty()) {
+      http.headers.push_back("Authorization: " + authorization);
+    }
+    ASSIGN_OR_RETURN(HttpResponse response, pool_->Run(ctx, http, sink));
+    if (!IsRedirect(response.status)) {
+      return response;
+    }
+    auto next = http.url.Resolve(response.Header("location"));
+    if (!next.ok()) {
+      return Unknown("{} redirects to an address that cannot be used: {}", http.url.host,
+                     Message(next.status()));
+    }
+    if (http.url.scheme == "https" && next->scheme == "http") {
+      return PermissionDenied("{} redirects from https to plain http at {}", http.url.host,
+                              Printable(next->host, 100));
+    }
+    from_endpoint = from_endpoint && next->SameOrigin(first);
+    http.url = *std::move(next);
+  }
+  return Unknown("{} redirects more than {} times", first.host, kMaxRedirects);
+}
+
+// Empty: there is nothing more to try, and the 401 stands.
+absl::StatusOr<std::string> RegistryClient::Authorize(Context& ctx, const HttpResponse& refused) {
+  if (!credentials_.registry_token.empty()) {
+    return std::string();
+  }
+  const Challenge* basic = nullptr;
+  std::vector<Challenge> challenges;
+  for (const auto& [name, value] : refused.headers) {
+    if (name == "www-authenticate") {
+      std::vector<Challenge> more = ParseChallenges(value);
+      challenges.insert(challenges.end(), more.begin(), more.end());
+    }
+  }
+  for (const Challenge& challenge : challenges) {
+    if (challenge.scheme == "bearer") {
+      return BearerToken(ctx, challenge);
+    }
+    basic = challenge.scheme == "basic" ? &challenge : basic;
+  }
+  if (basic == nullptr) {
+    return std::string();
+  }
+  ASSIGN_OR_RETURN(const Login login, LoginOf(credentials_));
+  if (login.username.empty() && login.password.empty()) {
+    return Unauthenticated("{} asks for a user name and password, and none is known for it",
+                           endpoint_.host);
+  }
+  return BasicHeader(login);
+}
+
+absl::StatusOr<std::string> RegistryClient::BearerToken(Context& ctx, const Challenge& challenge) {
+  const auto parameter = [&challenge](const char* name) {
+    const auto it = challenge.parameters.find(name);
+    return it == challenge.parameters.end() ? std::string() : it->second;
+  };
+  auto realm = Url::Parse(parameter("realm"));
+  if (!realm.ok()) {
+    return Unauthenticated("{} asks for a token from a realm that cannot be used: {}",
+                           endpoint_.host, Message(realm.status()));
+  }
+  const bool plain_endpoint = endpoint_.base.starts_with("http://");
+  if (realm->scheme == "http" && !(plain_endpoint && options_.plain_http_allowed(realm->host))) {
+    return Unauthenticated(
+        "{} asks for a token from {} in plain http: credentials are not sent there, unless it is "
+        "listed in image.insecure_registries",
+        endpoint_.host, Printable(realm->host, 100));
+  }
+  TokenRequest request;
+  request.realm = *std::move(realm);
+  request.service = parameter("service");
+  request.scope = parameter("scope");
+  if (request.scope.empty()) {
+    request.scope = "repository:" + endpoint_.repository + ":pull";
+  }
+  ASSIGN_OR_RETURN(request.login, LoginOf(credentials_));
+  request.identity_token = credentials_.identity_token;
+  request.progress_timeout = options_.progress_timeout;
+  ASSIGN_OR_RETURN(const std::string token, FetchToken(ctx, *pool_, request));
+  return "Bearer " + token;
+}
+
+}  // namespace davit::image

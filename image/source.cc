@@ -1,0 +1,329 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "image/source.h"
+
+#include <algorithm>
+
+#include "base/json.h"
+#include "base/status.h"
+#include "base/text.h"
+#include "image/auth.h"
+#include "image/retry.h"
+#include "image/token.h"
+
+namespace davit::image {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr int kMaxTransfers = 100;  // of one blob from one endpoint, however well each one goes
+
+milliseconds RetryAfter(const HttpResponse& response) {
+  const auto seconds = ParseUint(response.Header("retry-after"));
+  return milliseconds(seconds ? static_cast<int64_t>(std::min<uint64_t>(*seconds, 60)) * 1000 : 0);
+}
+
+// Sends until the answer is final: a 2xx, or an error that a retry does not mend. `restart` empties
+// what a broken attempt has left.
+absl::StatusOr<HttpResponse> SendWithRetry(Context& ctx, RegistryClient& client,
+                                           const RegistryRequest& request, const BodySink& sink,
+                                           const std::function<void()>& restart) {
+  for (int failures = 1;; ++failures) {
+    restart();
+    milliseconds wanted{0};
+    auto response = client.Send(ctx, request, sink);
+    absl::Status status = response.status();
+    if (response.ok()) {
+      status = StatusOf(*response, client.endpoint().host, request.path);
+      wanted = RetryAfter(*response);
+    }
+    if (status.ok()) {
+      return response;
+    }
+    RETURN_IF_ERROR(ctx.Check());
+    if (!IsTransient(status) || failures >= kAttempts) {
+      return status;
+    }
+    RETURN_IF_ERROR(PauseBeforeRetry(ctx, failures, wanted));
+  }
+}
+
+// A sink that collects at most `limit` bytes.
+BodySink CollectInto(std::string& body, size_t limit, const std::string& what) {
+  return [&body, limit, what](const HttpResponse&, std::span<const uint8_t> bytes) {
+    if (body.size() + bytes.size() > limit) {
+      return ResourceExhausted("{} is over {} bytes", what, limit);
+    }
+    body.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+    return absl::OkStatus();
+  };
+}
+
+absl::StatusOr<Digest> DigestOfAs(const std::string& bytes, const Digest& wanted) {
+  Hasher hasher(wanted.algorithm());
+  hasher.Update({reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()});
+  const Digest digest = hasher.Finish();
+  if (digest != wanted) {
+    return DataLoss("has digest {}, not {}", digest.text(), wanted.text());
+  }
+  return digest;
+}
+
+// What came has to be what was asked for, and what the registry says that it sent.
+absl::StatusOr<Digest> VerifyManifest(const std::string& json, const std::string& asked,
+                                      const std::string& said) {
+  Digest digest;
+  if (asked.find(':') != std::string::npos) {
+    ASSIGN_OR_RETURN(const Digest wanted, Digest::Parse(asked));
+    ASSIGN_OR_RETURN(digest, DigestOfAs(json, wanted));
+  }
+  if (!said.empty()) {
+    auto wanted = Digest::Parse(said);
+    if (!wanted.ok()) {
+      return DataLoss("comes with an invalid Docker-Content-Digest '{}'", Printable(said, 150));
+    }
+    ASSIGN_OR_RETURN(const Digest same, DigestOfAs(json, *wanted));
+    return digest.empty() ? same : digest;
+  }
+  return digest.empty() ? Digest::Sha256Of(json) : digest;
+}
+
+// With a failure of every endpoint, the origin's words count; the mirrors' come after.
+absl::Status Combine(const absl::Status& last, const std::vector<std::string>& mirrors) {
+  if (mirrors.empty()) {
+    return last;
+  }
+  return absl::Status(last.code(), Message(last) + " (mirrors: " + Join(mirrors, "; ") + ")");
+}
+
+}  // namespace
+
+absl::StatusOr<std::shared_ptr<Source>> Source::Create(const Reference& reference,
+                                                       const Credentials& credentials,
+                                                       const config::Image& config) {
+  if (!IsHeaderSafe(credentials.registry_token)) {
+    return InvalidArgument("credentials: the registry token has characters no token has");
+  }
+  ASSIGN_OR_RETURN(const std::vector<Endpoint> endpoints, EndpointsFor(reference, config));
+  auto pool = std::make_shared<HttpPool>();
+  RegistryOptions options;
+  options.progress_timeout = config.progress_timeout;
+  options.plain_http_allowed = [&config](const std::string& host) {
+    return PlainHttpAllowed(host, config);
+  };
+  std::shared_ptr<Source> source(new Source(config));
+  for (const Endpoint& endpoint : endpoints) {
+    Credentials own = credentials;
+    if (endpoint.mirror || own.empty()) {
+      ASSIGN_OR_RETURN(
+          own, FromAuthFile(config.auth_file, endpoint.mirror ? endpoint.host : reference.domain,
+                            endpoint.repository));
+    }
+    source->clients_.push_back(
+        std::make_unique<RegistryClient>(endpoint, std::move(own), options, pool));
+  }
+  return source;
+}
+
+RegistryClient& Source::ClientAt(size_t nth) {
+  return *clients_[(preferred_.load() + nth) % clients_.size()];
+}
+
+Digest Source::HeadManifest(Context& ctx, const std::string& tag) {
+  const RegistryRequest request = {
+      .method = "HEAD", .path = "manifests/" + tag, .accept = kManifestAccept};
+  const BodySink ignore = [](const HttpResponse&, std::span<const uint8_t>) {
+    return absl::OkStatus();
+  };
+  auto response = ClientAt(0).Send(ctx, request, ignore);
+  if (!response.ok() || response->status != 200) {
+    return {};
+  }
+  return Digest::Parse(response->Header("docker-content-digest")).value_or(Digest());
+}
+
+absl::StatusOr<Document> Source::FetchManifest(Context& ctx, const std::string& tag_or_digest) {
+  std::vector<std::string> mirrors;
+  for (size_t i = 0;; ++i) {
+    auto document = ManifestFrom(ctx, ClientAt(i), tag_or_digest);
+    if (document.ok()) {
+      preferred_ = (preferred_.load() + i) % clients_.size();
+      return document;
+    }
+    RETURN_IF_ERROR(ctx.Check());
+    if (i + 1 == clients_.size()) {
+      return Combine(document.status(), mirrors);
+    }
+    mirrors.push_back(Message(document.status()));
+  }
+}
+
+absl::StatusOr<Document> Source::ManifestFrom(Context& ctx, RegistryClient& client,
+                                              const std::string& tag_or_digest) {
+  const RegistryRequest request = {.path = "manifests/" + tag_or_digest, .accept = kManifestAccept};
+  Document document;
+  ASSIGN_OR_RETURN(
+      const HttpResponse response,
+      SendWithRetry(ctx, client, request, CollectInto(document.json, kMaxManifestBytes, "manifest"),
+                    [&document] { document.json.clear(); }));
+  document.content_type = response.Header("content-type");
+  auto digest =
+      VerifyManifest(document.json, tag_or_digest, response.Header("docker-content-digest"));
+  if (!digest.ok()) {
+    return Annotate(digest.status(), "manifest from " + client.endpoint().host);
+  }
+  document.digest = *std::move(digest);
+  return document;
+}
+
+absl::StatusOr<std::string> Source::FetchBlob(Context& ctx, const Descriptor& blob) {
+  std::string bytes;
+  absl::Status status;
+  for (size_t first = 0; first < clients_.size(); ++first) {
+    bytes.clear();
+    status = StreamBlob(ctx, blob, first, [&bytes](std::span<const uint8_t> more) {
+      bytes.append(reinterpret_cast<const char*>(more.data()), more.size());
+      return absl::OkStatus();
+    });
+    if (status.ok()) {
+      status = Annotate(DigestOfAs(bytes, blob.digest).status(), "blob");
+    }
+    if (!absl::IsDataLoss(status)) {
+      break;
+    }
+  }
+  RETURN_IF_ERROR(status);
+  return bytes;
+}
+
+// One blob on its way, over however many transfers.
+struct Source::Transfer {
+  const Descriptor& blob;
+  const ByteSink& sink;
+  const std::string path;
+  const std::string url;
+  uint64_t done = 0;
+  bool final = false;      // the failure is not the transfer's: no endpoint can mend it
+  bool cut_short = false;  // the body ended early, as if it were complete
+  milliseconds wanted_pause{0};
+};
+
+absl::Status Source::StreamBlob(Context& ctx, const Descriptor& blob, size_t first,
+                                const ByteSink& sink) {
+  Transfer transfer{.blob = blob, .sink = sink, .path = "blobs/" + blob.digest.text(), .url = ""};
+  std::vector<std::string> others;
+  for (size_t i = first;; ++i) {
+    const absl::Status status = StreamFrom(ctx, ClientAt(i), transfer);
+    if (status.ok() || transfer.final || !ctx.Check().ok()) {
+      return status;
+    }
+    if (i + 1 >= clients_.size()) {
+      return Combine(status, others);
+    }
+    others.push_back(Message(status));
+  }
+}
+
+absl::Status Source::CheckForeign(const std::string& text) const {
+  ASSIGN_OR_RETURN(const Url url, Url::Parse(text));
+  // The author of an image must not make the node ask its own plain services.
+  if (url.scheme == "http" && !IsInsecureRegistry(url.host, config_)) {
+    return PermissionDenied("{} is plain http (image.insecure_registries does not list it)",
+                            url.ForMessage());
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Source::StreamForeign(Context& ctx, const Descriptor& blob, const ByteSink& sink) {
+  absl::Status status = NotFound("its descriptor has no URL");
+  Transfer transfer{.blob = blob, .sink = sink, .path = "foreign layer", .url = ""};
+  for (const std::string& url : blob.urls) {
+    status = CheckForeign(url);
+    if (status.ok()) {
+      Transfer one{
+          .blob = blob, .sink = sink, .path = "foreign layer", .url = url, .done = transfer.done};
+      status = StreamFrom(ctx, *clients_.back(), one);
+      transfer.done = one.done;
+      if (status.ok() || one.final) {
+        return status;
+      }
+    }
+    RETURN_IF_ERROR(ctx.Check());
+  }
+  return FailedPrecondition(
+      "layer {} of type '{}' is not in the registry, and cannot be had from its "
+      "own URLs: {}",
+      blob.digest.text(), blob.media_type, Message(status));
+}
+
+absl::Status Source::StreamFrom(Context& ctx, RegistryClient& client, Transfer& transfer) {
+  int failures = 0;
+  absl::Status status;
+  for (int i = 0; i < kMaxTransfers; ++i) {
+    const uint64_t before = transfer.done;
+    status = TransferOnce(ctx, client, transfer);
+    if (status.ok() || transfer.final) {
+      return status;
+    }
+    RETURN_IF_ERROR(ctx.Check());
+    const bool advanced = transfer.done > before;
+    const bool stalled = absl::IsDeadlineExceeded(status);
+    if (!IsTransient(status) && !((stalled || transfer.cut_short) && advanced)) {
+      return status;
+    }
+    failures = advanced ? 1 : failures + 1;
+    if (failures >= kAttempts) {
+      return status;
+    }
+    RETURN_IF_ERROR(PauseBeforeRetry(ctx, failures, transfer.wanted_pause));
+  }
+  return status;
+}
+
+absl::Status Source::TransferOnce(Context& ctx, RegistryClient& client, Transfer& transfer) {
+  const uint64_t size = transfer.blob.size;
+  if (transfer.done == size && size > 0) {
+    return absl::OkStatus();
+  }
+  const std::string& host = client.endpoint().host;
+  const uint64_t offset = transfer.done;
+  uint64_t skip = offset;
+  bool started = false;
+  const BodySink sink = [&](const HttpResponse& response, std::span<const uint8_t> bytes) {
+    if (!started && response.status == 206) {
+      if (!response.Header("content-range").starts_with("bytes " + std::to_string(offset) + "-")) {
+        return Unknown("{} answers with another range than was asked for", host);
+      }
+      skip = 0;
+    }
+    started = true;
+    const size_t known = static_cast<size_t>(std::min<uint64_t>(skip, bytes.size()));
+    skip -= known;
+    bytes = bytes.subspan(known);
+    if (bytes.size() > size - transfer.done) {
+      transfer.final = true;
+      return DataLoss("{} sends more than the {} bytes of blob {}", host, size,
+                      transfer.blob.digest.text());
+    }
+    const absl::Status status = bytes.empty() ? absl::OkStatus() : transfer.sink(bytes);
+    transfer.final = !status.ok();
+    transfer.done += status.ok() ? bytes.size() : 0;
+    return status;
+  };
+  const RegistryRequest request = {
+      .path = transfer.path, .url = transfer.url, .accept = "*/*", .offset = offset};
+  transfer.cut_short = false;
+  transfer.wanted_pause = milliseconds(0);
+  ASSIGN_OR_RETURN(const HttpResponse response, client.Send(ctx, request, sink));
+  transfer.wanted_pause = RetryAfter(response);
+  if (response.status != 416) {
+    RETURN_IF_ERROR(StatusOf(response, host, transfer.path));
+  }
+  if (transfer.done < size) {
+    transfer.cut_short = true;
+    return DataLoss("{}: blob {} ends after {} of {} bytes", host, transfer.blob.digest.text(),
+                    transfer.done, size);
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace davit::image

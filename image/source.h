@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The places one repository is fetched from, behind three verbs: what a tag means, a manifest, a
+// blob. Endpoints are tried in order, each with retries and growing pauses; a blob broken off
+// halfway goes on where it stopped, at the next endpoint too. What a request's own credentials are
+// for is the origin registry: mirrors get only what the auth file has for them. Thread-safe; one
+// for each pull.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+
+#include "base/context.h"
+#include "config/config.h"
+#include "image/decompress.h"
+#include "image/manifest.h"
+#include "image/puller.h"
+#include "image/reference.h"
+#include "image/registry_client.h"
+
+namespace davit::image {
+
+struct Document {
+  std::string json;
+  std::string content_type;
+  Digest digest;  // of `json`; checked against what was asked for and what the registry says
+};
+
+class Source {
+ public:
+  static absl::StatusOr<std::shared_ptr<Source>> Create(const Reference& reference,
+                                                        const Credentials& credentials,
+                                                        const config::Image& config);
+
+  // The digest the registry has for a tag; empty if it does not say, for whatever reason.
+  Digest HeadManifest(Context& ctx, const std::string& tag);
+
+  // By tag or digest. DataLoss if the bytes are not those of the digest.
+  absl::StatusOr<Document> FetchManifest(Context& ctx, const std::string& tag_or_digest);
+
+  // A whole small blob, size and digest checked.
+  absl::StatusOr<std::string> FetchBlob(Context& ctx, const Descriptor& blob);
+
+  // Passes the blob's bytes to `sink`, from the endpoint `first` (of endpoint_count()) on, and
+  // checks their number; their digest is the caller's matter. DataLoss if there are more or fewer.
+  absl::Status StreamBlob(Context& ctx, const Descriptor& blob, size_t first, const ByteSink& sink);
+  // The same from the descriptor's URLs, without credentials.
+  absl::Status StreamForeign(Context& ctx, const Descriptor& blob, const ByteSink& sink);
+
+  [[nodiscard]] size_t endpoint_count() const { return clients_.size(); }
+
+ private:
+  struct Transfer;
+  explicit Source(const config::Image& config) : config_(config) {}
+
+  RegistryClient& ClientAt(size_t nth);
+  absl::StatusOr<Document> ManifestFrom(Context& ctx, RegistryClient& client,
+                                        const std::string& tag_or_digest);
+  absl::Status StreamFrom(Context& ctx, RegistryClient& client, Transfer& transfer);
+  absl::Status TransferOnce(Context& ctx, RegistryClient& client, Transfer& transfer);
+  [[nodiscard]] absl::Status CheckForeign(const std::string& url) const;
+
+  const config::Image& config_;
+  std::vector<std::unique_ptr<RegistryClient>> clients_;  // mirrors first, the origin last
+  std::atomic<size_t> preferred_ = 0;                     // which one gave the manifest
+};
+
+}  // namespace davit::image
