@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "test/bench/node_client.h"
+
+#include <chrono>
+
+#include <grpcpp/grpcpp.h>
+
+#include "base/id.h"
+#include "base/status.h"
+#include "server/api/api.grpc.pb.h"
+
+namespace davit::bench {
+namespace {
+
+namespace v1 = runtime::v1;
+using Clock = std::chrono::steady_clock;
+
+constexpr std::chrono::seconds kDeadline{120};
+constexpr int64_t kStopTimeoutSeconds = 10;
+// Ends at once when asked to, and costs nothing until then.
+constexpr char kWork[] = "trap 'exit 0' TERM; sleep 1000000 & wait";
+
+double MillisecondsSince(Clock::time_point begin) {
+  return std::chrono::duration<double, std::milli>(Clock::now() - begin).count();
+}
+
+class GrpcNodeClient final : public NodeClient {
+ public:
+  explicit GrpcNodeClient(const Target& target)
+      : target_(target),
+        channel_(
+            grpc::CreateChannel("unix://" + target.socket, grpc::InsecureChannelCredentials())),
+        runtime_(v1::RuntimeService::NewStub(channel_)),
+        image_(v1::ImageService::NewStub(channel_)) {}
+
+  absl::Status Pull(Samples& samples) override {
+    v1::PullImageRequest request;
+    request.mutable_image()->set_image(target_.image);
+    return Call(samples, "PullImage", *image_, &v1::ImageService::Stub::PullImage, request)
+        .status();
+  }
+
+  absl::Status RemoveImage(Samples& samples) override {
+    v1::RemoveImageRequest request;
+    request.mutable_image()->set_image(target_.image);
+    return Call(samples, "RemoveImage", *image_, &v1::ImageService::Stub::RemoveImage, request)
+        .status();
+  }
+
+  absl::StatusOr<PodAndContainer> Run(const std::string& name, Samples& samples) override {
+    const auto begin = Clock::now();
+    const v1::PodSandboxConfig config = PodConfig(name);
+    v1::RunPodSandboxRequest request;
+    *request.mutable_config() = config;
+    request.set_runtime_handler(target_.runtime_handler);
+    ASSIGN_OR_RETURN(const auto pod, Call(samples, "RunPodSandbox", *runtime_,
+                                          &v1::RuntimeService::Stub::RunPodSandbox, request));
+    PodAndContainer made{.pod = pod.pod_sandbox_id(), .container = ""};
+    const absl::Status started = StartIn(made, config, samples);
+    if (!started.ok()) {
+      Samples ignored;
+      (void)RemovePod(made, ignored);
+      return started;
+    }
+    samples.Add("nothing to running", MillisecondsSince(begin));
+    return made;
+  }
+
+  absl::Status ExecTrue(const PodAndContainer& made, Samples& samples) override {
+    v1::ExecSyncRequest request;
+    request.set_container_id(made.container);
+    request.add_cmd("/bin/true");
+    request.set_timeout(30);
+    ASSIGN_OR_RETURN(const auto response, Call(samples, "ExecSync /bin/true", *runtime_,
+                                               &v1::RuntimeService::Stub::ExecSync, request));
+    return response.exit_code() == 0 ? absl::OkStatus()
+                                     : Internal("/bin/true ended with {} in container {}",
+                                                response.exit_code(), made.container);
+  }
+
+  absl::Status Remove(const PodAndContainer& made, Samples& samples) override {
+    v1::StopContainerRequest stop;
+    stop.set_container_id(made.container);
+    stop.set_timeout(kStopTimeoutSeconds);
+    RETURN_IF_ERROR(
+        Call(samples, "StopContainer", *runtime_, &v1::RuntimeService::Stub::StopContainer, stop)
+            .status());
+    v1::RemoveContainerRequest remove;
+    remove.set_container_id(made.container);
+    RETURN_IF_ERROR(Call(samples, "RemoveContainer", *runtime_,
+                         &v1::RuntimeService::Stub::RemoveContainer, remove)
+                        .status());
+    return RemovePod(made, samples);
+  }
+
+ private:
+  template <typename Stub, typename Request, typename Response>
+  absl::StatusOr<Response> Call(Samples& samples, const char* name, Stub& stub,
+                                grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&,
+                                                             Response*),
+                                const Request& request) {
+    grpc::ClientContext context;
+    context.set_deadline(std::chrono::system_clock::now() + kDeadline);
+    context.set_wait_for_ready(true);
+    Response response;
+    const auto begin = Clock::now();
+    const grpc::Status status = (stub.*method)(&context, request, &response);
+    if (!status.ok()) {
+      return Internal("{}: {} (code {})", name, status.error_message(),
+                      static_cast<int>(status.error_code()));
+    }
+    samples.Add(name, MillisecondsSince(begin));
+    return response;
+  }
+
+  [[nodiscard]] v1::PodSandboxConfig PodConfig(const std::string& name) const {
+    v1::PodSandboxConfig config;
+    config.mutable_metadata()->set_name(name);
+    config.mutable_metadata()->set_namespace_("bench");
+    config.mutable_metadata()->set_uid(NewId().substr(0, 32));
+    config.set_hostname("bench");
+    config.set_log_directory(target_.log_directory + "/" + name);
+    config.mutable_linux()->set_cgroup_parent(target_.cgroup_parent + "/" + name);
+    config.mutable_linux()->mutable_security_context()->mutable_namespace_options()->set_pid(
+        v1::CONTAINER);
+    return config;
+  }
+
+  [[nodiscard]] v1::ContainerConfig ContainerConfig() const {
+    v1::ContainerConfig config;
+    config.mutable_metadata()->set_name("work");
+    config.mutable_image()->set_image(target_.image);
+    config.add_command("/bin/sh");
+    config.add_args("-c");
+    config.add_args(kWork);
+    config.set_log_path("work.log");
+    config.mutable_linux()->mutable_security_context()->mutable_namespace_options()->set_pid(
+        v1::CONTAINER);
+    return config;
+  }
+
+  absl::Status StartIn(PodAndContainer& made, const v1::PodSandboxConfig& pod, Samples& samples) {
+    v1::CreateContainerRequest create;
+    create.set_pod_sandbox_id(made.pod);
+    *create.mutable_config() = ContainerConfig();
+    *create.mutable_sandbox_config() = pod;
+    ASSIGN_OR_RETURN(const auto container,
+                     Call(samples, "CreateContainer", *runtime_,
+                          &v1::RuntimeService::Stub::CreateContainer, create));
+    made.container = container.container_id();
+    v1::StartContainerRequest start;
+    start.set_container_id(made.container);
+    return Call(samples, "StartContainer", *runtime_, &v1::RuntimeService::Stub::StartContainer,
+                start)
+        .status();
+  }
+
+  absl::Status RemovePod(const PodAndContainer& made, Samples& samples) {
+    v1::StopPodSandboxRequest stop;
+    stop.set_pod_sandbox_id(made.pod);
+    RETURN_IF_ERROR(
+        Call(samples, "StopPodSandbox", *runtime_, &v1::RuntimeService::Stub::StopPodSandbox, stop)
+            .status());
+    v1::RemovePodSandboxRequest remove;
+    remove.set_pod_sandbox_id(made.pod);
+    return Call(samples, "RemovePodSandbox", *runtime_, &v1::RuntimeService::Stub::RemovePodSandbox,
+                remove)
+        .status();
+  }
+
+  const Target target_;
+  const std::shared_ptr<grpc::Channel> channel_;
+  const std::unique_ptr<v1::RuntimeService::Stub> runtime_;
+  const std::unique_ptr<v1::ImageService::Stub> image_;
+};
+
+}  // namespace
+
+std::unique_ptr<NodeClient> NodeClient::Create(const Target& target) {
+  return std::make_unique<GrpcNodeClient>(target);
+}
+
+}  // namespace davit::bench
