@@ -17,11 +17,11 @@ namespace davit {
 
 struct PinnedNamespaces {
   // Pin files to make; an empty path means "do not make this namespace".
-  std::string net;
-  std::string ipc;
-  std::string uts;
-  std::string hostname;                        // set within a new uts namespace
-  std::map<std::string, std::string> sysctls;  // "net.ipv4.ip_forward" -> "1", written inside
+  std::string net = {};
+  std::string ipc = {};
+  std::string uts = {};
+  std::string hostname = {};                        // set within a new uts namespace
+  std::map<std::string, std::string> sysctls = {};  // "net.ipv4.ip_forward" -> "1", written inside
 };
 
 // Makes all of them on one throwaway thread. On failure nothing stays pinned. The parent

@@ -25,12 +25,12 @@ struct FdMapping {
 };
 
 struct SpawnOptions {
-  std::vector<std::string> argv;  // argv[0] is an absolute path
-  std::vector<std::string> env;   // complete: nothing is inherited
+  std::vector<std::string> argv = {};  // argv[0] is an absolute path
+  std::vector<std::string> env = {};   // complete: nothing is inherited
   std::string cwd = "/";
-  std::vector<FdMapping> fds;  // 0, 1, 2 not listed are /dev/null
-  bool new_session = false;    // setsid
-  std::string cgroup_procs;    // if set: a cgroup.procs to write itself to before exec
+  std::vector<FdMapping> fds = {};  // 0, 1, 2 not listed are /dev/null
+  bool new_session = false;         // setsid
+  std::string cgroup_procs = {};  // cgroup.procs files, one a line, to write itself to before exec
 };
 
 struct ExitStatus {
@@ -62,7 +62,7 @@ class Process {
 absl::StatusOr<Process> Spawn(const SpawnOptions& options);
 
 struct RunOptions {
-  std::string_view input;         // written to stdin, then closed
+  std::string_view input = {};    // written to stdin, then closed
   size_t max_output = 1U << 20U;  // each of stdout and stderr; the rest is drained
 };
 

@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: Apache-2.0
+// mount, namespace and caps.
+#include <fcntl.h>
+#include <net/if.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/utsname.h>
+
+#include <thread>
+
+#include "base/caps.h"
+#include "base/mount.h"
+#include "base/namespace.h"
+#include "base/test_util.h"
+
+namespace davit {
+namespace {
+
+using test::TempDir;
+
+TEST(MountInfo, ParsesFieldsAndEscapes) {
+  const auto mounts = ParseMountInfo(
+      "36 35 98:0 /mnt1 /mnt\\0402\\134x rw,noatime master:1 shared:7 - ext3 /dev/root "
+      "rw,errors=continue\n"
+      "37 35 0:4 net:[4026532] /run/ns/a rw - nsfs nsfs rw\n"
+      "38 35 0:5 / /empty rw - tmpfs  rw\n"
+      "39 35 0:5 / /odd\\04 rw unbindable - tmpfs tmpfs rw");
+  ASSERT_OK(mounts);
+  ASSERT_EQ(mounts->size(), 4U);
+  const MountEntry& first = mounts->front();
+  EXPECT_EQ(first.id, 36U);
+  EXPECT_EQ(first.root, "/mnt1");
+  EXPECT_EQ(first.target, "/mnt 2\\x");
+  EXPECT_EQ(first.filesystem, "ext3");
+  EXPECT_EQ(first.source, "/dev/root");
+  EXPECT_EQ(first.super_options, "rw,errors=continue");
+  EXPECT_TRUE(first.shared);
+  EXPECT_TRUE(first.slave);
+  EXPECT_EQ((*mounts)[1].filesystem, "nsfs");
+  EXPECT_FALSE((*mounts)[1].shared);
+  EXPECT_EQ((*mounts)[2].source, "");
+  EXPECT_EQ((*mounts)[3].target, "/odd\\04");
+}
+
+TEST(MountInfo, RefusesGarbage) {
+  for (const char* bad : {"x", "1 2 3", "1 2 0:1 / /a rw -", "1 2 0:1 / /a rw - ext4 dev",
+                          "-1 2 0:1 / /a rw - ext4 dev rw", "1 2 - / /a rw ext4 dev rw",
+                          "1 2 0:1 / /a rw shared:1 ext4 dev rw"}) {
+    EXPECT_TRUE(absl::IsInvalidArgument(ParseMountInfo(bad).status())) << bad;
+  }
+  EXPECT_TRUE(ParseMountInfo("")->empty());
+}
+
+TEST(Mount, TheRootIsFound) {
+  EXPECT_OK(ListMounts());
+  EXPECT_EQ(MountOf("/proc/self")->filesystem, "proc");
+  EXPECT_TRUE(absl::IsNotFound(MountOf("/no/such/path").status()));
+}
+
+// Runs the test's body in a thread with a mount namespace of its own.
+void InOwnMountNs(const std::function<void()>& body) {
+  std::thread([&] {
+    ASSERT_EQ(unshare(CLONE_NEWNS), 0);
+    ASSERT_EQ(mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr), 0);
+    body();
+  }).join();
+}
+
+#define NEEDS_ROOT()                       \
+  if (!test::IsRoot()) {                   \
+    GTEST_SKIP() << "mounting needs root"; \
+  }
+
+TEST(Mount, BindsReadOnlyWithAllBelow) {
+  NEEDS_ROOT();
+  TempDir dir;
+  InOwnMountNs([&] {
+    ASSERT_OK(MakeDirs(dir / "src/sub"));
+    ASSERT_OK(MakeDirs(dir / "dst"));
+    ASSERT_OK(MountTmpfs(dir / "src/sub", 1U << 20U));
+    ASSERT_OK(BindMount(dir / "src", dir / "dst", /*recursive=*/true, /*readonly=*/true));
+    EXPECT_FALSE(WriteFileAtomic(dir / "dst/f", "").ok());
+    EXPECT_FALSE(WriteFileAtomic(dir / "dst/sub/f", "").ok());
+    EXPECT_OK(WriteFileAtomic(dir / "src/sub/f", ""));
+    EXPECT_TRUE(PathExists(dir / "dst/sub/f"));
+    EXPECT_OK(UnmountAllBelow(dir.path()));
+    EXPECT_TRUE(MountsBelow(dir.path())->empty());
+  });
+}
+
+TEST(Mount, ListsAndUnmountsBelowDeepestFirst) {
+  NEEDS_ROOT();
+  TempDir dir;
+  InOwnMountNs([&] {
+    ASSERT_OK(MakeDirs(dir / "a b"));
+    ASSERT_OK(MakeDirs(dir / "a bc"));
+    ASSERT_OK(MountTmpfs(dir / "a b", 1U << 20U));
+    ASSERT_OK(MakeDirs(dir / "a b/x\\y\n"));
+    ASSERT_OK(MountTmpfs(dir / "a b/x\\y\n", 1U << 20U));
+    ASSERT_OK(MountTmpfs(dir / "a b", 1U << 20U, 0755));  // over the first, hides it
+    ASSERT_OK(MountTmpfs(dir / "a bc", 1U << 20U));
+    const auto below = MountsBelow(dir / "a b/");
+    ASSERT_EQ(below->size(), 3U);
+    EXPECT_EQ(below->back().target, dir / "a b/x\\y\n");
+    EXPECT_EQ(MountOf(dir / "a b")->id, (*below)[1].id);
+    struct stat st = {};
+    ASSERT_EQ(stat((dir / "a b").c_str(), &st), 0);
+    EXPECT_EQ(st.st_mode & 07777U, 0755U);
+    EXPECT_OK(UnmountAllBelow(dir / "a b"));
+    EXPECT_TRUE(MountsBelow(dir / "a b")->empty());
+    EXPECT_EQ(MountsBelow(dir.path())->size(), 1U);
+    EXPECT_OK(Unmount(dir / "a bc"));
+    EXPECT_OK(Unmount(dir / "a bc"));
+    EXPECT_OK(Unmount(dir / "none"));
+  });
+}
+
+TEST(Mount, ErrorsNameBothEnds) {
+  const absl::Status status = BindMount("/no/source", "/no/target", false);
+  EXPECT_FALSE(status.ok());
+  EXPECT_NE(Message(status).find("/no/source"), std::string::npos);
+  EXPECT_NE(Message(status).find("/no/target"), std::string::npos);
+}
+
+class Pins : public testing::Test {
+ protected:
+  void SetUp() override { NEEDS_ROOT(); }
+  void TearDown() override {
+    for (const char* name : {"net", "ipc", "uts"}) {
+      EXPECT_OK(UnpinNamespace(dir_ / name));
+    }
+  }
+  static std::string Hostname() {
+    utsname names = {};
+    uname(&names);
+    return names.nodename;
+  }
+  TempDir dir_;
+};
+
+TEST_F(Pins, MakesNamespacesWithHostnameAndSysctls) {
+  const std::string before = Hostname();
+  const std::string forward = *ReadFile("/proc/sys/net/ipv4/ip_local_port_range");
+  const PinnedNamespaces what = {.net = dir_ / "net",
+                                 .ipc = dir_ / "ipc",
+                                 .uts = dir_ / "uts",
+                                 .hostname = "pod-1",
+                                 .sysctls = {{"net.ipv4.ip_local_port_range", "20000 21000"},
+                                             {"net/ipv4/conf/lo/rp_filter", "2"},
+                                             {"kernel.shm_rmid_forced", "1"}}};
+  ASSERT_OK(PinNamespaces(what));
+  EXPECT_EQ(Hostname(), before);
+  EXPECT_EQ(*ReadFile("/proc/sys/net/ipv4/ip_local_port_range"), forward);
+  for (const char* name : {"net", "ipc", "uts"}) {
+    EXPECT_TRUE(IsNamespacePin(dir_ / name)) << name;
+  }
+  EXPECT_OK(RunInNetNs(dir_ / "net", []() -> absl::Status {
+    EXPECT_EQ(ReadFile("/proc/sys/net/ipv4/ip_local_port_range").value_or(""), "20000\t21000\n");
+    EXPECT_EQ(ReadFile("/proc/sys/net/ipv4/conf/lo/rp_filter").value_or(""), "2\n");
+    return absl::OkStatus();
+  }));
+  std::thread([&] {
+    const UniqueFd uts = *Open(dir_ / "uts", O_RDONLY);
+    EXPECT_EQ(setns(uts.get(), CLONE_NEWUTS), 0);
+    EXPECT_EQ(Hostname(), "pod-1");
+  }).join();
+  EXPECT_TRUE(absl::IsAlreadyExists(PinNamespaces({.net = dir_ / "net"})));
+  EXPECT_TRUE(IsNamespacePin(dir_ / "net"));
+  EXPECT_OK(UnpinNamespace(dir_ / "net"));
+  EXPECT_FALSE(PathExists(dir_ / "net"));
+  EXPECT_OK(UnpinNamespace(dir_ / "net"));
+}
+
+TEST_F(Pins, AFailureLeavesNothingPinned) {
+  PinnedNamespaces what = {.net = dir_ / "net", .ipc = dir_ / "ipc", .uts = dir_ / "no/uts"};
+  EXPECT_FALSE(PinNamespaces(what).ok());
+  EXPECT_FALSE(PathExists(dir_ / "net"));
+  EXPECT_FALSE(PathExists(dir_ / "ipc"));
+  what.uts.clear();
+  what.sysctls = {{"net.ipv4.no_such_setting", "1"}};
+  const absl::Status unknown = PinNamespaces(what);
+  EXPECT_TRUE(absl::IsInvalidArgument(unknown)) << unknown;
+  EXPECT_NE(Message(unknown).find("net.ipv4.no_such_setting"), std::string::npos);
+  what.sysctls = {{"net.ipv4.ip_local_port_range", "nonsense"}};
+  EXPECT_TRUE(absl::IsInvalidArgument(PinNamespaces(what)));
+  EXPECT_FALSE(PathExists(dir_ / "net"));
+}
+
+TEST_F(Pins, HostileSysctlNamesAreRefused) {
+  for (const char* bad :
+       {"", ".", "net", "net..x", "net.ipv4/../../x", "../../etc/passwd", "net.ipv4.ip forward",
+        "/proc/sys/net", "net/../kernel/core_pattern", "net.ipv4.\n", "net/./x", "net.//.x"}) {
+    const PinnedNamespaces what = {.net = dir_ / "net", .sysctls = {{bad, "1"}}};
+    EXPECT_TRUE(absl::IsInvalidArgument(PinNamespaces(what))) << bad;
+  }
+  EXPECT_TRUE(absl::IsInvalidArgument(PinNamespaces({.sysctls = {{"net.ipv4.ip_forward", "1"}}})));
+  EXPECT_OK(PinNamespaces({}));
+}
+
+TEST_F(Pins, RunInNetNsRunsThereAndPassesErrorsOn) {
+  ASSERT_OK(PinNamespaces({.net = dir_ / "net"}));
+  const auto status = RunInNetNs(dir_ / "net", [] {
+    char name[IF_NAMESIZE] = {};
+    EXPECT_STREQ(if_indextoname(1, name), "lo");
+    EXPECT_EQ(if_indextoname(2, name), nullptr) << "a fresh namespace has lo alone";
+    return Unavailable("passed on");
+  });
+  EXPECT_EQ(status, Unavailable("passed on"));
+  const auto never = [] {
+    ADD_FAILURE() << "ran";
+    return absl::OkStatus();
+  };
+  EXPECT_TRUE(absl::IsNotFound(RunInNetNs(dir_ / "none", never)));
+  ASSERT_OK(WriteFileAtomic(dir_ / "plain", ""));
+  EXPECT_EQ(RunInNetNs(dir_ / "plain", never).code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_FALSE(IsNamespacePin(dir_ / "plain"));
+}
+
+TEST(Caps, OwnAreKnownNames) {
+  const auto own = OwnCapabilities();
+  ASSERT_OK(own);
+  if (test::IsRoot()) {
+    EXPECT_TRUE(own->contains("CAP_CHOWN"));
+  }
+  for (const std::string& name : *own) {
+    EXPECT_EQ(*NormalizeCapability(name), name);
+  }
+}
+
+TEST(Caps, Normalizes) {
+  for (const char* form : {"net_admin", "NET_ADMIN", "CAP_NET_ADMIN", "cap_net_admin"}) {
+    EXPECT_EQ(*NormalizeCapability(form), "CAP_NET_ADMIN");
+  }
+  for (const char* bad : {"", "CAP_", "ALL", "NOPE", "12", "cap_12", "net_admin\n", "net admin"}) {
+    EXPECT_TRUE(absl::IsInvalidArgument(NormalizeCapability(bad).status())) << bad;
+  }
+}
+
+}  // namespace
+}  // namespace davit
