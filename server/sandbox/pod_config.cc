@@ -22,7 +22,9 @@ constexpr size_t kMaxHostname = 64;  // of the kernel: __NEW_UTS_LEN
 constexpr size_t kMaxDnsEntries = 64;
 constexpr int kMaxPort = 65535;
 
-bool IsControl(char c) { return static_cast<unsigned char>(c) <= ' ' || c == '\x7f'; }
+bool IsControl(char c) {
+  return static_cast<unsigned char>(c) <= ' ' || c == '\x7f';
+}
 
 // Parts of a name become part of a path (the default log directory) and of log lines.
 absl::Status CheckNamePart(const char* field, const std::string& value) {
@@ -58,8 +60,9 @@ absl::Status CheckHostname(const std::string& hostname) {
   }
   if (hostname.find('/') != std::string::npos ||
       std::any_of(hostname.begin(), hostname.end(), IsControl)) {
-    return InvalidArgument("sandbox config: hostname {} holds characters that no host name may have",
-                           Printable(hostname));
+    return InvalidArgument(
+        "sandbox config: hostname {} holds characters that no host name may have",
+        Printable(hostname));
   }
   return absl::OkStatus();
 }
@@ -71,8 +74,8 @@ absl::Status CheckLogDirectory(const std::string& path) {
   const auto parts = Split(path, '/');
   if (path.front() != '/' || path.size() >= PATH_MAX || path.find('\0') != std::string::npos ||
       std::find(parts.begin(), parts.end(), "..") != parts.end()) {
-    return InvalidArgument("sandbox config: log_directory {} is not an absolute path without \"..\"",
-                           Printable(path));
+    return InvalidArgument(
+        "sandbox config: log_directory {} is not an absolute path without \"..\"", Printable(path));
   }
   return absl::OkStatus();
 }
@@ -125,7 +128,8 @@ absl::Status CheckNamespaces(const v1::PodSandboxConfig& config) {
     }
   }
   if (options.pid() == v1::TARGET || !v1::NamespaceMode_IsValid(options.pid())) {
-    return InvalidArgument("sandbox config: namespace_options.pid of a pod is POD, CONTAINER or NODE");
+    return InvalidArgument(
+        "sandbox config: namespace_options.pid of a pod is POD, CONTAINER or NODE");
   }
   if (options.has_userns_options() && options.userns_options().mode() == v1::POD) {
     return Unimplemented(
@@ -201,8 +205,8 @@ std::string LogDirectory(const v1::PodSandboxConfig& config, const config::Runti
     return config.log_directory();
   }
   const auto& metadata = config.metadata();
-  return JoinPath(node.log_directory, fmt::format("{}_{}_{}", metadata.namespace_(),
-                                                  metadata.name(), metadata.uid()));
+  return JoinPath(node.log_directory,
+                  fmt::format("{}_{}_{}", metadata.namespace_(), metadata.name(), metadata.uid()));
 }
 
 std::map<std::string, std::string> PodSysctls(const v1::PodSandboxConfig& config,

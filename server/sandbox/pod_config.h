@@ -33,7 +33,8 @@ std::string PodHostname(const runtime::v1::PodSandboxConfig& config);
 // Absolute: the request's, else one below the node's default.
 std::string LogDirectory(const runtime::v1::PodSandboxConfig& config, const config::Runtime& node);
 
-// The node's defaults under the request's. Defaults for a namespace that is the host's are left out.
+// The node's defaults under the request's. Defaults for a namespace that is the host's are left
+// out.
 std::map<std::string, std::string> PodSysctls(const runtime::v1::PodSandboxConfig& config,
                                               const config::Runtime& node);
 

@@ -49,8 +49,7 @@ std::string ResolvConfText(const runtime::v1::DNSConfig& dns) {
   return text;
 }
 
-std::string HostResolvConf(bool host_network, const std::string& etc,
-                           const std::string& resolved) {
+std::string HostResolvConf(bool host_network, const std::string& etc, const std::string& resolved) {
   const std::string text = ReadFile(etc, kMaxBytes).value_or("");
   if (host_network || !OnlyLoopbackServers(text)) {
     return text;

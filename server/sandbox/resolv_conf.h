@@ -14,8 +14,8 @@ namespace davit::server {
 std::string ResolvConfText(const runtime::v1::DNSConfig& dns);
 
 // The host's own, for a pod that names nothing. A pod with a network of its own cannot reach a
-// resolver on the host's loopback: if the host knows only such ones, systemd-resolved's list of real
-// servers is taken where there is one. A host without the file gives "".
+// resolver on the host's loopback: if the host knows only such ones, systemd-resolved's list of
+// real servers is taken where there is one. A host without the file gives "".
 std::string HostResolvConf(bool host_network, const std::string& etc = "/etc/resolv.conf",
                            const std::string& resolved = "/run/systemd/resolve/resolv.conf");
 

@@ -12,8 +12,8 @@
 
 namespace davit::server {
 
-// The same metadata gives the same sandbox: an existing one, or the one that a request still running
-// makes.
+// The same metadata gives the same sandbox: an existing one, or the one that a request still
+// running makes.
 absl::StatusOr<runtime::v1::RunPodSandboxResponse> RunPodSandbox(
     Node& node, Context& ctx, const runtime::v1::RunPodSandboxRequest& request);
 // Kills its containers, gives back network and namespaces. Stopped already, or unknown: success.

@@ -103,11 +103,13 @@ TEST_F(StateDbTest, DamagedRowIsNamedAndTheRestLoads) {
   StateDb::ContainerRecord container;
   container.set_id("good");
   ASSERT_TRUE(state_->Save(container).ok());
-  ASSERT_TRUE(db_->Write(Db::Sync::kNormal, [](Transaction& tx) {
-                   return tx.Exec(
-                       "INSERT INTO containers (id, name, state, record) VALUES "
-                       "('bad', 'n', 3, x'ffff00')");
-                 }).ok());
+  ASSERT_TRUE(db_->Write(Db::Sync::kNormal,
+                         [](Transaction& tx) {
+                           return tx.Exec(
+                               "INSERT INTO containers (id, name, state, record) VALUES "
+                               "('bad', 'n', 3, x'ffff00')");
+                         })
+                  .ok());
   const auto all = state_->LoadAll();
   ASSERT_TRUE(all.ok()) << all.status();
   ASSERT_EQ(all->containers.size(), 1U);

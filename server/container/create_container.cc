@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fcntl.h>
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "base/failpoint.h"
+#include "base/file.h"
+#include "base/id.h"
+#include "base/log.h"
+#include "base/status.h"
+#include "base/time.h"
+#include "image/image_config.h"
+#include "server/container/container_config.h"
+#include "server/container/container_rpcs.h"
+#include "server/container/pid_namespace.h"
+#include "server/container/teardown.h"
+#include "server/image/image_view.h"
+#include "server/paths.h"
+#include "server/sandbox/pod_config.h"
+#include "server/spec/rootfs_prep.h"
+#include "server/spec/spec.h"
+#include "server/state/state_db.h"
+#include "server/update.h"
+
+namespace davit::server {
+namespace {
+
+namespace v1 = runtime::v1;
+namespace sv1 = davit::state::v1;
+
+using ImagePtr = std::shared_ptr<const storage::ImageRecord>;
+
+constexpr std::chrono::minutes kUndoTimeout{2};
+constexpr mode_t kLogDirMode = 0755;
+
+absl::Status CheckReady(const Node& node, const Sandbox& sandbox) {
+  const auto state = sandbox.record()->state();
+  if (state == sv1::SANDBOX_READY && node.sandboxes.Find(sandbox.id()).ok()) {
+    return absl::OkStatus();
+  }
+  return FailedPrecondition("sandbox {} is not ready but {}: no container can be made in it",
+                            ShortId(sandbox.id()), sv1::SandboxState_Name(state));
+}
+
+absl::StatusOr<ImagePtr> ResolveImage(const Node& node, const v1::ContainerConfig& config) {
+  ASSIGN_OR_RETURN(const auto image, FindImage(node, config.image().image()));
+  if (!image) {
+    return NotFound("image {} is not present on this node; pull it first", config.image().image());
+  }
+  return *image;
+}
+
+// Everything one creation works with.
+struct Creation {
+  Node& node;
+  std::shared_ptr<const Sandbox::Record> sandbox;
+  ImagePtr image;
+  image::ImageConfig image_config;
+  std::string rootfs;
+};
+
+absl::StatusOr<std::shared_ptr<const Container::Record>> NewRecord(
+    const Creation& creation, const v1::ContainerConfig& config, const std::string& name) {
+  const Sandbox::Record& sandbox = *creation.sandbox;
+  auto record = std::make_shared<Container::Record>();
+  record->set_id(NewId());
+  record->set_sandbox_id(sandbox.id());
+  record->set_name(name);
+  record->set_state(sv1::CONTAINER_CREATING);
+  record->set_boot_id(BootId());
+  record->set_created_at(NowNanos());
+  *record->mutable_config() = config;
+  record->set_image_id(creation.image->id);
+  record->set_image_ref(creation.image->digests.empty() ? creation.image->id
+                                                        : creation.image->digests.front());
+  ASSIGN_OR_RETURN(std::string log_path, LogPath(sandbox.log_directory(), config.log_path()));
+  record->set_log_path(std::move(log_path));
+  ASSIGN_OR_RETURN(const auto runtime, creation.node.runtimes.Find(sandbox.runtime_handler()));
+  record->set_handler(runtime->name());
+  record->set_cgroup(creation.node.cgroup_manager.ContainerCgroup(sandbox.cgroup(), record->id()));
+  return record;
+}
+
+absl::Status MakeLogDirectory(const std::string& log_path) {
+  if (log_path.empty()) {
+    return absl::OkStatus();
+  }
+  return MakeDirs(log_path.substr(0, log_path.rfind('/')), kLogDirMode);
+}
+
+void FillNamespaceInput(const Creation& creation, const Paths& paths, spec::SpecInput& input) {
+  const Sandbox::Record& sandbox = *creation.sandbox;
+  const auto& config = sandbox.config();
+  if (!HostNetwork(config)) {
+    input.namespaces.net = paths.Pin(sandbox.id(), "net");
+    input.namespaces.uts = paths.Pin(sandbox.id(), "uts");
+  }
+  if (!HostIpc(config)) {
+    input.namespaces.ipc = paths.Pin(sandbox.id(), "ipc");
+  }
+  input.shm = HostIpc(config) ? "/dev/shm" : paths.Shm(sandbox.id());
+  input.resolv_conf = paths.ResolvConf(sandbox.id());
+  input.hostname_file = paths.Hostname(sandbox.id());
+  input.hosts_file = paths.Hosts(sandbox.id());
+  input.hostname = PodHostname(config);
+}
+
+void FillNodeInput(const Node& node, const Container::Record& record, spec::SpecInput& input) {
+  input.cgroup = record.cgroup();
+  input.cgroup_v2 = node.cgroups.mode() == CgroupMode::kV2;
+  input.own_capabilities = node.own_capabilities;
+  input.lowest_oom_score_adj = node.lowest_oom_score_adj;
+  const auto handler = node.config.runtime.handlers.find(record.handler());
+  if (handler != node.config.runtime.handlers.end()) {
+    input.privileged_without_host_devices = handler->second.privileged_without_host_devices;
+    input.allowed_annotations = handler->second.allowed_annotations;
+  }
+}
+
+absl::Status WriteSpec(Creation& creation, Container& container) {
+  Node& node = creation.node;
+  const auto record = container.record();
+  const Paths paths(node.config.storage.run);
+  ASSIGN_OR_RETURN(const UniqueFd root, Open(creation.rootfs, O_PATH | O_DIRECTORY));
+  RETURN_IF_ERROR(spec::PrepareRootfs(root.get(), creation.image_config, record->config()));
+  spec::SpecInput input{.sandbox = creation.sandbox->config(),
+                        .container = record->config(),
+                        .image = creation.image_config,
+                        .node = node.config.runtime};
+  input.container_id = record->id();
+  input.sandbox_id = record->sandbox_id();
+  input.rootfs = creation.rootfs;
+  input.root_fd = root.get();
+  FillNamespaceInput(creation, paths, input);
+  FillNodeInput(node, *record, input);
+  RETURN_IF_ERROR(MakeDirs(paths.Bundle(record->id())));
+  RETURN_IF_ERROR(ChoosePidNamespace(node, *creation.sandbox, *record, input.namespaces));
+  ASSIGN_OR_RETURN(const spec::SpecOutput output, spec::BuildSpec(input));
+  RETURN_IF_ERROR(WriteFileAtomic(paths.SpecFile(record->id()), output.config_json));
+  // Saved with the row that says CREATED.
+  auto next = std::make_shared<Container::Record>(*record);
+  *next->mutable_user() = output.user;
+  next->set_stop_signal(output.stop_signal);
+  container.set_record(std::move(next));
+  return absl::OkStatus();
+}
+
+absl::Status Build(Creation& creation, Context& ctx, Container& container) {
+  Node& node = creation.node;
+  const std::string& id = container.id();
+  RETURN_IF_ERROR(failpoint::Hit("create_container.after_intent"));
+  ctx.SetStage("make root file system");
+  RETURN_IF_ERROR(node.storage.CreateRootfs(id, creation.image->id));
+  RETURN_IF_ERROR(failpoint::Hit("create_container.after_rootfs"));
+  RETURN_IF_ERROR(ctx.Check());
+  ctx.SetStage("mount root file system");
+  // Mounted here and not at the start: the user of the image is looked up in it.
+  ASSIGN_OR_RETURN(creation.rootfs, node.storage.MountRootfs(id, {}));
+  RETURN_IF_ERROR(failpoint::Hit("create_container.after_mount"));
+  ctx.SetStage("build OCI config");
+  RETURN_IF_ERROR(WriteSpec(creation, container));
+  RETURN_IF_ERROR(MakeLogDirectory(container.record()->log_path()));
+  RETURN_IF_ERROR(failpoint::Hit("create_container.before_created"));
+  return Update(node, container, [](auto& next) { next.set_state(sv1::CONTAINER_CREATED); });
+}
+
+// As with sandboxes: what cannot be undone now stays as a container that is being removed.
+void Undo(Node& node, const std::shared_ptr<Container>& container) {
+  Context ctx(kUndoTimeout);
+  const absl::Status undone = DestroyContainer(node, ctx, *container);
+  if (!undone.ok()) {
+    log::Warning(
+        "container {}: undo of a failed creation did not finish, it stays to be removed: {}",
+        ShortId(container->id()), Message(undone));
+    node.containers.Add(container);
+  }
+}
+
+absl::StatusOr<std::string> CreateNew(Node& node, Context& ctx, const Sandbox& sandbox,
+                                      const v1::ContainerConfig& config, const std::string& name) {
+  ASSIGN_OR_RETURN(ImagePtr image, ResolveImage(node, config));
+  ASSIGN_OR_RETURN(image::ImageConfig image_config, image::ParseImageConfig(image->config_json));
+  Creation creation{.node = node,
+                    .sandbox = sandbox.record(),
+                    .image = std::move(image),
+                    .image_config = std::move(image_config),
+                    .rootfs = ""};
+  ASSIGN_OR_RETURN(const auto record, NewRecord(creation, config, name));
+  RETURN_IF_ERROR(node.state.Save(*record));
+  auto container = std::make_shared<Container>(record);
+  absl::MutexLock lock(&container->op_mutex);
+  absl::Status built = Build(creation, ctx, *container);
+  if (built.ok()) {
+    // First seen, then checked: a StopPodSandbox at the same time either finds the container among
+    // those of the pod, or has changed the state that is checked here.
+    node.containers.Add(container);
+    built = CheckReady(node, sandbox);
+  }
+  if (!built.ok()) {
+    Undo(node, container);
+    return built;
+  }
+  return container->id();
+}
+
+// One at a time for each name: the caller is a flight.
+absl::StatusOr<std::string> FindOrCreate(Node& node, Context& ctx, const Sandbox& sandbox,
+                                         const v1::ContainerConfig& config,
+                                         const std::string& name) {
+  while (const auto existing = node.containers.FindByName(name)) {
+    if (existing->record()->state() != sv1::CONTAINER_REMOVING) {
+      return existing->id();
+    }
+    ctx.SetStage("finish the removal of the container before it");
+    RETURN_IF_ERROR(RemoveContainerObject(node, ctx, *existing));
+  }
+  return CreateNew(node, ctx, sandbox, config, name);
+}
+
+}  // namespace
+
+absl::StatusOr<v1::CreateContainerResponse> CreateContainer(
+    Node& node, Context& ctx, const v1::CreateContainerRequest& request) {
+  ASSIGN_OR_RETURN(const auto sandbox, node.sandboxes.Find(request.pod_sandbox_id()));
+  RETURN_IF_ERROR(CheckContainerConfig(request.config()));
+  RETURN_IF_ERROR(CheckReady(node, *sandbox));
+  const std::string name =
+      ContainerName(request.config().metadata(), sandbox->record()->config().metadata());
+  auto work = [&node, sandbox, config = request.config(), name](Context& op) {
+    return FindOrCreate(node, op, *sandbox, config, name);
+  };
+  ASSIGN_OR_RETURN(std::string id,
+                   node.create_container_flights.Do(ctx, name, node.config.runtime.create_timeout,
+                                                    std::move(work)));
+  v1::CreateContainerResponse response;
+  response.set_container_id(std::move(id));
+  return response;
+}
+
+}  // namespace davit::server

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <poll.h>
+
+#include <chrono>
+#include <memory>
+#include <utility>
+
+#include "base/failpoint.h"
+#include "base/id.h"
+#include "base/log.h"
+#include "base/status.h"
+#include "base/time.h"
+#include "server/container/container_rpcs.h"
+#include "server/container/exit_watcher.h"
+#include "server/container/teardown.h"
+#include "server/oci/monitor.h"
+#include "server/paths.h"
+#include "server/update.h"
+
+namespace davit::server {
+namespace {
+
+namespace sv1 = davit::state::v1;
+
+constexpr int kStartErrorExitCode = 128;
+constexpr std::chrono::minutes kUndoTimeout{2};
+constexpr int kMonitorEndMs = 10'000;
+
+absl::Status CheckStartable(const Node& node, const Container& container) {
+  const auto state = container.record()->state();
+  if (state != sv1::CONTAINER_CREATED) {
+    return FailedPrecondition(
+        "container {} is not in state CONTAINER_CREATED but {}: it cannot be "
+        "started",
+        ShortId(container.id()), sv1::ContainerState_Name(state));
+  }
+  ASSIGN_OR_RETURN(const auto sandbox, node.sandboxes.Find(container.sandbox_id()));
+  const auto pod_state = sandbox->record()->state();
+  if (pod_state != sv1::SANDBOX_READY) {
+    return FailedPrecondition("sandbox {} of container {} is not ready but {}",
+                              ShortId(sandbox->id()), ShortId(container.id()),
+                              sv1::SandboxState_Name(pod_state));
+  }
+  return absl::OkStatus();
+}
+
+oci::MonitorOptions ToMonitorOptions(const Node& node, const Container::Record& record,
+                                     const oci::Runtime& runtime) {
+  const Paths paths(node.config.storage.run);
+  oci::MonitorOptions options;
+  options.monitor_path = node.monitor_path;
+  options.container_id = record.id();
+  options.run_dir = paths.Container(record.id());
+  options.bundle = paths.Bundle(record.id());
+  options.runtime_path = runtime.path();
+  options.runtime_root = runtime.root();
+  options.log_path = record.log_path();
+  options.max_log_line_bytes = node.config.runtime.max_log_line_bytes;
+  options.tty = record.config().tty();
+  options.stdin_open = record.config().stdin();
+  options.stdin_once = record.config().stdin_once();
+  options.cgroup_mode = CgroupModeName(node.cgroups.mode());
+  options.memory_cgroup_dir = node.cgroups.Dir("memory", record.cgroup());
+  return options;
+}
+
+absl::Status RecordRunning(Node& node, const std::shared_ptr<Container>& container,
+                           oci::MonitorHandle& monitor) {
+  RETURN_IF_ERROR(failpoint::Hit("start_container.after_monitor"));
+  RETURN_IF_ERROR(Update(node, *container, [&monitor](auto& next) {
+    next.set_state(sv1::CONTAINER_RUNNING);
+    next.set_started_at(NowNanos());
+    next.set_pid(monitor.container_pid);
+    next.set_pid_start_time(monitor.container_start_time);
+    next.set_monitor_pid(monitor.monitor_pid);
+    next.set_monitor_start_time(monitor.monitor_start_time);
+  }));
+  RETURN_IF_ERROR(failpoint::Hit("start_container.after_running"));
+  return node.exits.Watch(container, std::move(monitor.monitor_pidfd));
+}
+
+// Ends a container that nobody will watch; its monitor follows it.
+void Abandon(Node& node, const Container::Record& record, const oci::MonitorHandle& monitor) {
+  log::IfError(node.cgroup_manager.KillAll(record.cgroup()),
+               "kill what a failed start of container " + ShortId(record.id()) + " left");
+  if (!monitor.monitor_pidfd.valid()) {
+    return;
+  }
+  pollfd ended = {.fd = monitor.monitor_pidfd.get(), .events = POLLIN, .revents = 0};
+  if (poll(&ended, 1, kMonitorEndMs) == 1) {
+    oci::ReapMonitor(monitor.monitor_pidfd.get());
+  }
+}
+
+absl::Status Run(Node& node, Context& ctx, const std::shared_ptr<Container>& container) {
+  RETURN_IF_ERROR(failpoint::Hit("start_container.after_intent"));
+  const auto record = container->record();
+  ASSIGN_OR_RETURN(const auto runtime, node.runtimes.Find(record->handler()));
+  RETURN_IF_ERROR(node.storage.MountRootfs(record->id(), {}).status());
+  ctx.SetStage("run OCI runtime " + runtime->name());
+  ASSIGN_OR_RETURN(oci::MonitorHandle monitor,
+                   oci::StartMonitor(ctx, ToMonitorOptions(node, *record, *runtime)));
+  const absl::Status recorded = RecordRunning(node, container, monitor);
+  if (!recorded.ok()) {
+    Abandon(node, *record, monitor);
+  }
+  return recorded;
+}
+
+// The end of a container that never ran, as `kubectl describe` shows it.
+void Undo(Node& node, Container& container, const absl::Status& why) {
+  Context ctx(kUndoTimeout);
+  log::IfError(Update(node, container,
+                      [&why](auto& next) {
+                        next.set_state(sv1::CONTAINER_EXITED);
+                        next.set_exit_code(kStartErrorExitCode);
+                        next.set_finished_at(NowNanos());
+                        next.set_reason("StartError");
+                        next.set_message(Message(why));
+                      }),
+               "record the failed start of container " + ShortId(container.id()));
+  log::IfError(ReleaseContainer(node, ctx, container),
+               "release container " + ShortId(container.id()) + " after a failed start");
+}
+
+}  // namespace
+
+absl::StatusOr<runtime::v1::StartContainerResponse> StartContainer(
+    Node& node, Context& ctx, const runtime::v1::StartContainerRequest& request) {
+  ASSIGN_OR_RETURN(const auto container, node.containers.Find(request.container_id()));
+  ctx.SetStage("wait for another operation on the container");
+  absl::MutexLock lock(&container->op_mutex);
+  RETURN_IF_ERROR(CheckStartable(node, *container));
+  RETURN_IF_ERROR(ctx.Check());
+  RETURN_IF_ERROR(Update(node, *container, [](auto& next) {
+    next.set_state(sv1::CONTAINER_STARTING);
+    next.set_runtime_state(true);
+  }));
+  // Under its own deadline: a start that its caller has given up is finished, not torn down.
+  Context own(node.config.runtime.create_timeout);
+  if (absl::Status status = Run(node, own, container); !status.ok()) {
+    status = Annotate(status,
+                      "cannot start container " + container->record()->config().metadata().name());
+    Undo(node, *container, status);
+    return status;
+  }
+  return runtime::v1::StartContainerResponse();
+}
+
+}  // namespace davit::server

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server/container/teardown.h"
+
+#include "base/failpoint.h"
+#include "base/file.h"
+#include "base/id.h"
+#include "base/log.h"
+#include "base/mount.h"
+#include "base/status.h"
+#include "server/container/stop.h"
+#include "server/paths.h"
+#include "server/state/state_db.h"
+#include "server/update.h"
+
+namespace davit::server {
+namespace {
+
+namespace sv1 = davit::state::v1;
+
+absl::Status DeleteRuntimeState(Node& node, Context& ctx, const Container::Record& record) {
+  const auto runtime = node.runtimes.Find(record.handler());
+  if (runtime.ok()) {
+    return (*runtime)->Delete(ctx, record.id());
+  }
+  // The handler is gone from the configuration. Its containers must still be removable.
+  log::Warning("container {}: its OCI runtime cannot be asked to delete it: {}",
+               ShortId(record.id()), Message(runtime.status()));
+  return node.cgroup_manager.KillAll(record.cgroup());
+}
+
+absl::Status RemoveRunDir(const std::string& dir) {
+  // A pinned PID namespace of another container may be mounted here.
+  RETURN_IF_ERROR(UnmountAllBelow(dir));
+  return RemoveTree(dir);
+}
+
+absl::Status MarkRemoving(Node& node, Container& container) {
+  if (container.record()->state() == sv1::CONTAINER_REMOVING) {
+    return absl::OkStatus();
+  }
+  return Update(node, container, [](auto& next) { next.set_state(sv1::CONTAINER_REMOVING); });
+}
+
+}  // namespace
+
+absl::Status ReleaseContainer(Node& node, Context& ctx, Container& container) {
+  if (container.record()->runtime_state()) {
+    ctx.SetStage("delete from OCI runtime");
+    RETURN_IF_ERROR(DeleteRuntimeState(node, ctx, *container.record()));
+    RETURN_IF_ERROR(node.cgroup_manager.Remove(container.record()->cgroup()));
+    RETURN_IF_ERROR(Update(node, container, [](auto& next) { next.set_runtime_state(false); }));
+  }
+  ctx.SetStage("unmount root file system");
+  return node.storage.UnmountRootfs(container.id());
+}
+
+absl::Status DestroyContainer(Node& node, Context& ctx, Container& container) {
+  const std::string& id = container.id();
+  RETURN_IF_ERROR(MarkRemoving(node, container));
+  RETURN_IF_ERROR(failpoint::Hit("remove_container.after_intent"));
+  RETURN_IF_ERROR(ReleaseContainer(node, ctx, container));
+  RETURN_IF_ERROR(failpoint::Hit("remove_container.after_runtime"));
+  ctx.SetStage("remove root file system");
+  RETURN_IF_ERROR(node.storage.RemoveRootfs(id));
+  RETURN_IF_ERROR(failpoint::Hit("remove_container.after_rootfs"));
+  RETURN_IF_ERROR(RemoveRunDir(Paths(node.config.storage.run).Container(id)));
+  RETURN_IF_ERROR(failpoint::Hit("remove_container.before_delete"));
+  RETURN_IF_ERROR(node.state.DeleteContainer(id));
+  node.containers.Remove(id);
+  return absl::OkStatus();
+}
+
+absl::Status RemoveContainerObject(Node& node, Context& ctx, Container& container) {
+  RETURN_IF_ERROR(KillNow(node, container));
+  RETURN_IF_ERROR(AwaitKilled(node, ctx, container));
+  absl::MutexLock lock(&container.op_mutex);
+  if (!node.containers.Find(container.id()).ok()) {
+    return absl::OkStatus();
+  }
+  // Started between the kill and here: the caller's next try kills that.
+  if (container.record()->state() == sv1::CONTAINER_RUNNING) {
+    return Unavailable("container {} was started while it was being removed, try again",
+                       ShortId(container.id()));
+  }
+  return DestroyContainer(node, ctx, container);
+}
+
+}  // namespace davit::server

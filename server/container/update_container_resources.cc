@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <string>
+
+#include "base/file.h"
+#include "base/id.h"
+#include "base/json.h"
+#include "base/status.h"
+#include "server/container/container_rpcs.h"
+#include "server/paths.h"
+#include "server/spec/spec.h"
+#include "server/update.h"
+
+namespace davit::server {
+namespace {
+
+namespace v1 = runtime::v1;
+namespace sv1 = davit::state::v1;
+
+// What the request leaves unset stays as it is. Lists are taken whole.
+v1::LinuxContainerResources Merge(const v1::LinuxContainerResources& now,
+                                  const v1::LinuxContainerResources& request) {
+  v1::LinuxContainerResources merged = now;
+  if (request.hugepage_limits_size() > 0) {
+    merged.clear_hugepage_limits();
+  }
+  merged.MergeFrom(request);
+  return merged;
+}
+
+// A container that does not run yet gets them from its config.
+absl::Status PatchSpec(const Node& node, const std::string& id, const std::string& resources) {
+  const std::string path = Paths(node.config.storage.run).SpecFile(id);
+  ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
+  ASSIGN_OR_RETURN(nlohmann::json spec, ParseJson(text, path));
+  ASSIGN_OR_RETURN(const nlohmann::json patch, ParseJson(resources, "resources"));
+  spec["linux"]["resources"].merge_patch(patch);
+  return WriteFileAtomic(path, DumpJson(spec));
+}
+
+absl::Status Apply(Node& node, Context& ctx, const Container::Record& record,
+                   const v1::LinuxContainerResources& request) {
+  const bool v2 = node.cgroups.mode() == CgroupMode::kV2;
+  ASSIGN_OR_RETURN(const std::string resources, spec::UpdateResources(request, v2));
+  switch (record.state()) {
+    case sv1::CONTAINER_CREATED:
+      return PatchSpec(node, record.id(), resources);
+    case sv1::CONTAINER_RUNNING: {
+      ASSIGN_OR_RETURN(const auto runtime, node.runtimes.Find(record.handler()));
+      ctx.SetStage("update by OCI runtime " + runtime->name());
+      return runtime->Update(ctx, record.id(), resources);
+    }
+    default:
+      return FailedPrecondition(
+          "container {} is neither created nor running but {}: its resources cannot be updated",
+          ShortId(record.id()), sv1::ContainerState_Name(record.state()));
+  }
+}
+
+}  // namespace
+
+absl::StatusOr<v1::UpdateContainerResourcesResponse> UpdateContainerResources(
+    Node& node, Context& ctx, const v1::UpdateContainerResourcesRequest& request) {
+  ASSIGN_OR_RETURN(const auto container, node.containers.Find(request.container_id()));
+  if (!request.has_linux()) {
+    return InvalidArgument("container {}: the request has no linux resources to set",
+                           ShortId(container->id()));
+  }
+  absl::MutexLock lock(&container->op_mutex);
+  const auto record = container->record();
+  RETURN_IF_ERROR(Apply(node, ctx, *record, request.linux()));
+  const auto merged = Merge(record->config().linux().resources(), request.linux());
+  RETURN_IF_ERROR(Update(node, *container, [&merged](auto& next) {
+    *next.mutable_config()->mutable_linux()->mutable_resources() = merged;
+  }));
+  return v1::UpdateContainerResourcesResponse();
+}
+
+}  // namespace davit::server

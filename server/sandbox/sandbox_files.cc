@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server/sandbox/sandbox_files.h"
+
+#include <vector>
+
+#include "base/file.h"
+#include "base/mount.h"
+#include "base/namespace.h"
+#include "base/status.h"
+#include "server/sandbox/pod_config.h"
+#include "server/sandbox/resolv_conf.h"
+
+namespace davit::server {
+namespace {
+
+constexpr uint64_t kShmBytes = uint64_t{64} << 20U;
+constexpr mode_t kWorldReadable = 0644;  // every user of the container reads them
+
+}  // namespace
+
+absl::Status MakeSandboxDir(const Paths& paths, const std::string& id) {
+  return MakeDirs(paths.Sandbox(id));
+}
+
+absl::Status MakeSandboxFiles(const Paths& paths, const Sandbox::Record& record) {
+  const auto& config = record.config();
+  if (!HostIpc(config)) {
+    const std::string shm = paths.Shm(record.id());
+    RETURN_IF_ERROR(MakeDirs(shm));
+    RETURN_IF_ERROR(MountTmpfs(shm, kShmBytes));
+  }
+  const auto& dns = config.dns_config();
+  const bool own_dns = dns.servers_size() + dns.searches_size() + dns.options_size() > 0;
+  RETURN_IF_ERROR(WriteFileAtomic(
+      paths.ResolvConf(record.id()),
+      own_dns ? ResolvConfText(dns) : HostResolvConf(HostNetwork(config)), kWorldReadable));
+  return WriteFileAtomic(paths.Hostname(record.id()), PodHostname(config) + "\n", kWorldReadable);
+}
+
+absl::Status MakeHostsFile(const Paths& paths, const Sandbox::Record& record) {
+  std::string text;
+  if (HostNetwork(record.config())) {
+    text = ReadFile("/etc/hosts", size_t{1} << 20U).value_or("");
+  } else {
+    text = HostsText(PodHostname(record.config()),
+                     std::vector<std::string>(record.ips().begin(), record.ips().end()));
+  }
+  return WriteFileAtomic(paths.Hosts(record.id()), text, kWorldReadable);
+}
+
+absl::Status ReleaseSandboxMounts(const Paths& paths, const std::string& id) {
+  for (const char* kind : {"net", "ipc", "uts", "pid"}) {
+    RETURN_IF_ERROR(UnpinNamespace(paths.Pin(id, kind)));
+  }
+  return Unmount(paths.Shm(id));
+}
+
+absl::Status RemoveSandboxDir(const Paths& paths, const std::string& id) {
+  RETURN_IF_ERROR(ReleaseSandboxMounts(paths, id));
+  absl::Status removed = RemoveTree(paths.Sandbox(id));
+  if (absl::IsFailedPrecondition(removed)) {
+    // Something else is mounted there: a mount within the pod's /dev/shm that came back to the
+    // host.
+    RETURN_IF_ERROR(UnmountAllBelow(paths.Sandbox(id)));
+    removed = RemoveTree(paths.Sandbox(id));
+  }
+  return removed;
+}
+
+}  // namespace davit::server

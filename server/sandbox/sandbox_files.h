@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The pod's run directory: /dev/shm (a tmpfs), resolv.conf, hostname, hosts; and all that is
+// mounted below it. Gone with the pod.
+#pragma once
+
+#include <string>
+
+#include "absl/status/status.h"
+
+#include "server/paths.h"
+#include "server/sandbox/sandbox.h"
+
+namespace davit::server {
+
+absl::Status MakeSandboxDir(const Paths& paths, const std::string& id);
+// All but hosts, which needs the addresses.
+absl::Status MakeSandboxFiles(const Paths& paths, const Sandbox::Record& record);
+absl::Status MakeHostsFile(const Paths& paths, const Sandbox::Record& record);
+
+// Unmounts what lies below (shm, namespace pins) and removes the files but the directory itself.
+// Idempotent.
+absl::Status ReleaseSandboxMounts(const Paths& paths, const std::string& id);
+absl::Status RemoveSandboxDir(const Paths& paths, const std::string& id);
+
+}  // namespace davit::server

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server/sandbox/teardown.h"
+
+#include <memory>
+#include <vector>
+
+#include "base/failpoint.h"
+#include "base/id.h"
+#include "base/log.h"
+#include "base/status.h"
+#include "server/container/stop.h"
+#include "server/container/teardown.h"
+#include "server/paths.h"
+#include "server/sandbox/infra_process.h"
+#include "server/sandbox/sandbox_files.h"
+#include "server/sandbox/sandbox_network.h"
+#include "server/state/state_db.h"
+#include "server/update.h"
+
+namespace davit::server {
+namespace {
+
+namespace sv1 = davit::state::v1;
+
+std::vector<std::shared_ptr<Container>> ContainersOf(Node& node, const std::string& sandbox_id) {
+  std::vector<std::shared_ptr<Container>> found;
+  for (auto& container : node.containers.List()) {
+    if (container->sandbox_id() == sandbox_id) {
+      found.push_back(std::move(container));
+    }
+  }
+  return found;
+}
+
+// All are signalled before the first is waited for.
+absl::Status KillContainers(Node& node, Context& ctx, const std::string& sandbox_id) {
+  const auto containers = ContainersOf(node, sandbox_id);
+  for (const auto& container : containers) {
+    RETURN_IF_ERROR(KillNow(node, *container));
+  }
+  for (const auto& container : containers) {
+    RETURN_IF_ERROR(AwaitKilled(node, ctx, *container));
+  }
+  return absl::OkStatus();
+}
+
+// Pods may name one cgroup parent that was there for neither: it goes with the last of them.
+bool OthersUseCgroup(Node& node, const Sandbox::Record& record) {
+  for (const auto& other : node.sandboxes.List()) {
+    if (other->id() != record.id() && other->record()->cgroup() == record.cgroup()) {
+      return true;
+    }
+  }
+  return false;
+}
+
+absl::Status RemoveCgroup(Node& node, const Sandbox::Record& record) {
+  if (!record.cgroup_made() || record.cgroup().empty() || OthersUseCgroup(node, record)) {
+    return absl::OkStatus();
+  }
+  // A process that its PID namespace did not take down with it would keep the cgroup busy.
+  RETURN_IF_ERROR(node.cgroup_manager.KillAll(record.cgroup()));
+  return node.cgroup_manager.Remove(record.cgroup());
+}
+
+absl::Status ReleaseSandbox(Node& node, Context& ctx, Sandbox& sandbox) {
+  ctx.SetStage("kill containers");
+  RETURN_IF_ERROR(KillContainers(node, ctx, sandbox.id()));
+  RETURN_IF_ERROR(failpoint::Hit("stop_pod_sandbox.after_containers"));
+  ctx.SetStage("stop infra process");
+  RETURN_IF_ERROR(StopInfraProcess(node, ctx, sandbox));
+  RETURN_IF_ERROR(failpoint::Hit("stop_pod_sandbox.after_infra"));
+  ctx.SetStage("take down network");
+  RETURN_IF_ERROR(DetachNetwork(node, ctx, sandbox));
+  RETURN_IF_ERROR(failpoint::Hit("stop_pod_sandbox.after_network"));
+  ctx.SetStage("unpin namespaces");
+  return ReleaseSandboxMounts(Paths(node.config.storage.run), sandbox.id());
+}
+
+// REMOVING from the first step: a sandbox half removed can only go on to be removed.
+absl::Status MarkRemoving(Node& node, Sandbox& sandbox) {
+  if (sandbox.record()->state() == sv1::SANDBOX_REMOVING) {
+    return absl::OkStatus();
+  }
+  return Update(node, sandbox, [](auto& next) { next.set_state(sv1::SANDBOX_REMOVING); });
+}
+
+absl::Status RemoveContainers(Node& node, Context& ctx, const std::string& sandbox_id) {
+  for (const auto& container : ContainersOf(node, sandbox_id)) {
+    RETURN_IF_ERROR(RemoveContainerObject(node, ctx, *container));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status StopSandboxLocked(Node& node, Context& ctx, Sandbox& sandbox) {
+  const auto state = sandbox.record()->state();
+  if (state == sv1::SANDBOX_STOPPED) {
+    return absl::OkStatus();
+  }
+  if (state == sv1::SANDBOX_READY) {
+    RETURN_IF_ERROR(
+        Update(node, sandbox, [](auto& next) { next.set_state(sv1::SANDBOX_STOPPING); }));
+    RETURN_IF_ERROR(failpoint::Hit("stop_pod_sandbox.after_intent"));
+  }
+  RETURN_IF_ERROR(ReleaseSandbox(node, ctx, sandbox));
+  RETURN_IF_ERROR(failpoint::Hit("stop_pod_sandbox.before_stopped"));
+  if (state == sv1::SANDBOX_REMOVING) {
+    return absl::OkStatus();
+  }
+  return Update(node, sandbox, [](auto& next) { next.set_state(sv1::SANDBOX_STOPPED); });
+}
+
+absl::Status RemoveSandboxLocked(Node& node, Context& ctx, Sandbox& sandbox) {
+  const std::string& id = sandbox.id();
+  RETURN_IF_ERROR(MarkRemoving(node, sandbox));
+  RETURN_IF_ERROR(failpoint::Hit("remove_pod_sandbox.after_intent"));
+  RETURN_IF_ERROR(ReleaseSandbox(node, ctx, sandbox));
+  ctx.SetStage("remove containers");
+  RETURN_IF_ERROR(RemoveContainers(node, ctx, id));
+  RETURN_IF_ERROR(failpoint::Hit("remove_pod_sandbox.after_containers"));
+  ctx.SetStage("remove files");
+  RETURN_IF_ERROR(RemoveSandboxDir(Paths(node.config.storage.run), id));
+  RETURN_IF_ERROR(failpoint::Hit("remove_pod_sandbox.after_files"));
+  ctx.SetStage("remove cgroup");
+  RETURN_IF_ERROR(RemoveCgroup(node, *sandbox.record()));
+  RETURN_IF_ERROR(failpoint::Hit("remove_pod_sandbox.before_delete"));
+  RETURN_IF_ERROR(node.state.DeleteSandbox(id));
+  node.sandboxes.Remove(id);
+  return absl::OkStatus();
+}
+
+}  // namespace davit::server
