@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "storage/layer_writer.h"
+
+#include <algorithm>
+#include <system_error>
+#include <thread>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/status.h"
+#include "storage/byte_ring.h"
+
+namespace davit::storage {
+namespace {
+
+constexpr size_t kRingBytes = size_t{2} << 20U;
+constexpr size_t kTarRecord = 512;
+
+class LayerWriterImpl : public LayerWriter {
+ public:
+  LayerWriterImpl(std::string directory, const ApplyLimits& limits)
+      : directory_(std::move(directory)), limits_(limits), ring_(kRingBytes) {}
+
+  ~LayerWriterImpl() override {
+    if (thread_.joinable()) {
+      ring_.Abort();
+      thread_.join();
+    }
+    if (!handed_over_) {
+      log::IfError(RemoveTree(directory_), "remove unfinished layer");
+    }
+  }
+
+  absl::Status Start() {
+    try {
+      thread_ = std::thread([this] {
+        result_ = ApplyTar(ring_, directory_, limits_);
+        ring_.CloseRead(result_.status());
+      });
+    } catch (const std::system_error& error) {
+      return ResourceExhausted("start a thread to apply a layer: {}", error.what());
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status Write(std::span<const uint8_t> bytes) override {
+    hasher_.Update(bytes);
+    CountTrailingZeros(bytes);
+    return ring_.Push(bytes);
+  }
+
+  absl::StatusOr<std::shared_ptr<PendingLayer>> Finish(const Digest& expected_diff_id,
+                                                       const Digest& blob) override {
+    if (!thread_.joinable()) {
+      return FailedPrecondition("a layer can be finished once only");
+    }
+    ring_.CloseWrite();
+    thread_.join();
+    const Digest diff_id = hasher_.Finish();
+    RETURN_IF_ERROR(Check(expected_diff_id, diff_id));
+    RETURN_IF_ERROR(RemoveTree(JoinPath(directory_, "trash")));
+    LayerRecord record;
+    record.info = {
+        .diff_id = diff_id, .blob = blob, .size = result_->bytes, .files = result_->files};
+    record.flags = result_->flags;
+    handed_over_ = true;
+    return std::make_shared<StagedLayer>(directory_, std::move(record));
+  }
+
+ private:
+  void CountTrailingZeros(std::span<const uint8_t> bytes) {
+    const auto last = std::find_if(bytes.rbegin(), bytes.rend(), [](uint8_t b) { return b != 0; });
+    const auto zeros = static_cast<size_t>(last - bytes.rbegin());
+    trailing_zeros_ = zeros == bytes.size() ? trailing_zeros_ + zeros : zeros;
+  }
+
+  absl::Status Check(const Digest& expected, const Digest& diff_id) const {
+    if (!expected.empty() && expected.algorithm() != diff_id.algorithm()) {
+      return InvalidArgument("layer has diff ID {}: only {} is supported for diff IDs",
+                             expected.text(), diff_id.algorithm());
+    }
+    // Damage in transit explains a malformed tar better than the parser's words.
+    const bool damaged = result_.ok() || result_.status().code() == absl::StatusCode::kDataLoss ||
+                         result_.status().code() == absl::StatusCode::kInvalidArgument;
+    if (!expected.empty() && expected != diff_id && damaged) {
+      return DataLoss("layer has diff ID {}, the image config says {}{}", diff_id.text(),
+                      expected.text(), result_.ok() ? "" : "; " + Message(result_.status()));
+    }
+    RETURN_IF_ERROR(result_.status());
+    // Without a diff ID to compare with, the end marker is the only proof that nothing is missing.
+    if (expected.empty() && trailing_zeros_ < 2 * kTarRecord) {
+      return DataLoss("tar stream ends too early: it has no end marker");
+    }
+    return absl::OkStatus();
+  }
+
+  const std::string directory_;
+  const ApplyLimits limits_;
+  ByteRing ring_;
+  Hasher hasher_;
+  size_t trailing_zeros_ = 0;
+  bool handed_over_ = false;
+  absl::StatusOr<ApplyResult> result_ = absl::UnknownError("not applied yet");
+  std::thread thread_;
+};
+
+}  // namespace
+
+StagedLayer::~StagedLayer() {
+  if (!taken_) {
+    log::IfError(RemoveTree(directory_), "remove layer that no image took");
+  }
+}
+
+absl::StatusOr<std::unique_ptr<LayerWriter>> NewLayerWriter(const std::string& directory,
+                                                            const ApplyLimits& limits) {
+  auto writer = std::make_unique<LayerWriterImpl>(directory, limits);
+  RETURN_IF_ERROR(writer->Start());
+  return writer;
+}
+
+}  // namespace davit::storage

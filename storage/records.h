@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The rows of this module in davit.db, and the immutable snapshot that reads answer from. A change
+// is written to the database first; then a new snapshot takes the place of the old one. The three
+// tables of a snapshot are shared with the one before unless they changed.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/statusor.h"
+
+#include "base/db.h"
+#include "base/digest.h"
+#include "storage/storage.h"
+
+namespace davit::storage {
+
+// What the overlay mount has to know about a layer.
+enum LayerFlags : uint32_t {
+  kHasWhiteouts = 1,  // not presentable without overlay
+  kOpaqueRoot = 2,    // hides all layers below it
+  kHasRootEntry = 4,  // the tar gave owner and mode of "/"
+};
+
+struct LayerRecord {
+  LayerInfo info;
+  uint32_t flags = 0;
+};
+
+struct LayerTable {
+  std::map<Digest, LayerRecord> by_id;
+  std::map<Digest, Digest> by_blob;  // one layer may have come in several compressions
+};
+
+struct ImageTable {
+  std::map<std::string, std::shared_ptr<const ImageRecord>> by_id;
+  std::map<std::string, std::string> by_name;  // tags and digests -> image ID
+};
+
+using RootfsTable = std::map<std::string, std::string>;  // container ID -> image ID
+
+struct Snapshot {
+  std::shared_ptr<const LayerTable> layers = std::make_shared<LayerTable>();
+  std::shared_ptr<const ImageTable> images = std::make_shared<ImageTable>();
+  std::shared_ptr<const RootfsTable> rootfs = std::make_shared<RootfsTable>();
+};
+
+// storage's tables, every version from the first.
+const std::vector<Migration>& Migrations();
+
+// DataLoss for a row that no version of this module can have written.
+absl::StatusOr<Snapshot> LoadSnapshot(Db& db);
+
+absl::Status PutLayer(Transaction& tx, const LayerRecord& layer);
+absl::Status PutBlob(Transaction& tx, const Digest& blob, const Digest& diff_id);
+absl::Status DeleteLayer(Transaction& tx, const Digest& diff_id);  // with its blobs
+// Row and list of layers, without names.
+absl::Status PutImage(Transaction& tx, const ImageRecord& image);
+absl::Status DeleteImage(Transaction& tx, const std::string& id);  // with layers' list and names
+absl::Status PutName(Transaction& tx, const std::string& name, const std::string& image_id,
+                     bool is_digest);
+absl::Status DeleteName(Transaction& tx, const std::string& name);
+absl::Status PutRootfs(Transaction& tx, const std::string& container_id,
+                       const std::string& image_id);
+absl::Status DeleteRootfs(Transaction& tx, const std::string& container_id);
+
+// "repository@digest" rather than "repository:tag".
+[[nodiscard]] bool IsDigestName(std::string_view name);
+
+}  // namespace davit::storage

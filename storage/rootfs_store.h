@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Container root file systems: an upper directory over the layers of an image. The contracts are in
+// storage/storage.h. Thread-safe: one operation on a container at a time; lock order is container,
+// then State::changes.
+//
+// The mounts are `volatile`: overlay skips every sync of the upper directory. A container does not
+// outlive a reboot, so there is nothing that a sync could save. The kernel leaves a mark that
+// refuses the next mount of such a directory; MountRootfs removes it, because the daemon mounts
+// again only what it has unmounted itself in the same boot.
+#pragma once
+
+#include <array>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+
+#include "storage/state.h"
+
+namespace davit::storage {
+
+class RootfsStore {
+ public:
+  explicit RootfsStore(State& state) : state_(state) {}
+
+  absl::Status Create(const std::string& container_id, const std::string& image_id);
+  absl::StatusOr<std::string> Mount(const std::string& container_id);
+  absl::Status Unmount(const std::string& container_id);
+  absl::Status Remove(const std::string& container_id);
+  absl::StatusOr<FsUsage> Usage(const std::string& container_id);
+
+ private:
+  absl::Mutex& MutexOf(const std::string& container_id);
+  absl::Status MakeUpper(const std::string& container_id, const ImageRecord& image,
+                         const LayerTable& layers) const;
+
+  State& state_;
+  std::array<absl::Mutex, 32> mutexes_;
+};
+
+// Unmounts what is on the container's root file system, also if several times; removes the mount
+// point, and its directory if nobody else uses that.
+absl::Status ReleaseMountPoint(const Paths& paths, const std::string& container_id);
+
+}  // namespace davit::storage

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "storage/storage.h"
+
+#include <utility>
+
+#include "base/db.h"
+#include "base/file.h"
+#include "base/status.h"
+#include "base/time.h"
+#include "storage/image_store.h"
+#include "storage/layer_writer.h"
+#include "storage/recover.h"
+#include "storage/rootfs_store.h"
+#include "storage/state.h"
+
+namespace davit::storage {
+namespace {
+
+class StorageImpl : public Storage {
+ public:
+  StorageImpl(const Options& options, Db& db, Snapshot snapshot)
+      : state_(options, db, std::move(snapshot)), images_(state_), rootfs_(state_) {}
+
+  [[nodiscard]] bool HasLayer(const Digest& diff_id) const override {
+    return state_.snapshot().layers->by_id.contains(diff_id);
+  }
+
+  [[nodiscard]] std::optional<LayerInfo> FindLayerByBlob(const Digest& blob) const override {
+    const auto layers = state_.snapshot().layers;
+    const auto found = layers->by_blob.find(blob);
+    if (found == layers->by_blob.end()) {
+      return std::nullopt;
+    }
+    LayerInfo info = layers->by_id.at(found->second).info;
+    info.blob = blob;
+    return info;
+  }
+
+  absl::StatusOr<std::unique_ptr<LayerWriter>> NewLayer() override {
+    const Options& options = state_.options();
+    return NewLayerWriter(state_.paths().NewTempLayer(), {.max_bytes = options.max_layer_bytes,
+                                                          .max_files = options.max_layer_files});
+  }
+
+  absl::Status CommitImage(const ImageRecord& image,
+                           const std::vector<std::shared_ptr<PendingLayer>>& layers) override {
+    return images_.Commit(image, layers);
+  }
+
+  [[nodiscard]] absl::StatusOr<std::optional<std::shared_ptr<const ImageRecord>>> FindImage(
+      const std::string& id_or_name) const override {
+    return FindInTable(*state_.snapshot().images, id_or_name);
+  }
+
+  [[nodiscard]] std::vector<std::shared_ptr<const ImageRecord>> ListImages() const override {
+    const auto table = state_.snapshot().images;
+    std::vector<std::shared_ptr<const ImageRecord>> images;
+    images.reserve(table->by_id.size());
+    for (const auto& [id, image] : table->by_id) {
+      images.push_back(image);
+    }
+    return images;
+  }
+
+  absl::Status RemoveImageName(const std::string& name) override {
+    return images_.RemoveName(name);
+  }
+
+  absl::Status RemoveImage(const std::string& image_id) override {
+    return images_.Remove(image_id);
+  }
+
+  absl::Status WithImageRoot(const std::string& image_id,
+                             const std::function<absl::Status(int root_fd)>& body) override {
+    return images_.WithRoot(image_id, body);
+  }
+
+  absl::Status CreateRootfs(const std::string& container_id, const std::string& image_id) override {
+    return rootfs_.Create(container_id, image_id);
+  }
+
+  // The OCI runtime makes the root read-only by itself, after it has put its mount points there: a
+  // read-only mount from here would leave it no way to do so.
+  absl::StatusOr<std::string> MountRootfs(const std::string& container_id,
+                                          const RootfsOptions& /*options*/) override {
+    return rootfs_.Mount(container_id);
+  }
+
+  absl::Status UnmountRootfs(const std::string& container_id) override {
+    return rootfs_.Unmount(container_id);
+  }
+
+  absl::Status RemoveRootfs(const std::string& container_id) override {
+    return rootfs_.Remove(container_id);
+  }
+
+  [[nodiscard]] std::vector<std::string> ListRootfs() const override {
+    const auto table = state_.snapshot().rootfs;
+    std::vector<std::string> ids;
+    ids.reserve(table->size());
+    for (const auto& [id, image_id] : *table) {
+      ids.push_back(id);
+    }
+    return ids;
+  }
+
+  absl::StatusOr<FsUsage> RootfsUsage(const std::string& container_id) override {
+    return rootfs_.Usage(container_id);
+  }
+
+  [[nodiscard]] FsUsage ImageFsUsage() const override {
+    FsUsage usage{
+        .timestamp_ns = NowNanos(), .mountpoint = root(), .used_bytes = 0, .inodes_used = 0};
+    const auto layers = state_.snapshot().layers;
+    for (const auto& [diff_id, layer] : layers->by_id) {
+      usage.used_bytes += layer.info.size;
+      usage.inodes_used += layer.info.files;
+    }
+    return usage;
+  }
+
+  [[nodiscard]] const std::string& root() const override { return state_.paths().root(); }
+
+ private:
+  State state_;
+  ImageStore images_;
+  RootfsStore rootfs_;
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Storage>> Storage::Open(const Options& options, Db& db) {
+  if (!options.root.starts_with('/') || !options.run.starts_with('/')) {
+    return InvalidArgument("storage root '{}' and run directory '{}' must be absolute paths",
+                           options.root, options.run);
+  }
+  const Paths paths(options.root, options.run);
+  for (const std::string& directory : {paths.Layers(), paths.Containers(), paths.RunContainers()}) {
+    RETURN_IF_ERROR(MakeDirs(directory));
+  }
+  RETURN_IF_ERROR(MakeDirs(paths.EmptyLower(), 0755));
+  RETURN_IF_ERROR(db.Migrate(Migrations()));
+  ASSIGN_OR_RETURN(Snapshot snapshot, Recover(paths, db));
+  return std::make_unique<StorageImpl>(options, db, std::move(snapshot));
+}
+
+}  // namespace davit::storage
