@@ -38,13 +38,10 @@ LayerSet::LayerSet(const PullEnvironment& environment, std::shared_ptr<Source> s
 
 bool LayerSet::TakePresent(Item& item) {
   if (env_.storage.HasLayer(item.diff_id)) {
-    const auto info = env_.storage.FindLayerByBlob(item.layer->blob.digest);
-    size_ += info && info->diff_id == item.diff_id ? info->size : item.layer->blob.size;
     item.state = State::kPresent;
     return true;
   }
   if (PendingLayerPtr layer = env_.uncommitted.Find(item.key)) {
-    size_ += layer->info().size;
     pending_.push_back(std::move(layer));
     item.state = State::kDone;
     return true;
@@ -76,7 +73,6 @@ absl::Status LayerSet::Collect(Item& item) {
   const bool led = item.ticket->led();
   item.ticket.reset();
   if (result->ok()) {
-    size_ += (**result)->info().size;
     pending_.push_back(**std::move(result));
     item.state = State::kDone;
     return absl::OkStatus();

@@ -27,7 +27,6 @@ class LayerSet {
   absl::Status Fetch(Context& ctx, PullProgress& progress);
 
   [[nodiscard]] const std::vector<PendingLayerPtr>& pending() const { return pending_; }
-  [[nodiscard]] uint64_t size() const { return size_; }  // of the unpacked layers
   // After the commit: other pulls find the layers in the storage from now on.
   void Settle();
 
@@ -51,7 +50,6 @@ class LayerSet {
   const std::string image_;
   std::vector<Item> items_;  // each diff ID once
   std::vector<PendingLayerPtr> pending_;
-  uint64_t size_ = 0;
 };
 
 }  // namespace davit::image

@@ -4,7 +4,6 @@
 #include <fnmatch.h>
 
 #include <algorithm>
-#include <set>
 
 #include "base/failpoint.h"
 #include "base/status.h"
@@ -148,7 +147,6 @@ class PullJob {
     record.config_json = config_json_;
     record.manifest_json = manifest_json_;
     record.layers = diff_ids_;
-    record.size = layers.size() + config_json_.size() + manifest_json_.size();
     record.pulled_at_ns = NowNanos();
     Name(record);
     const absl::Status status = env_.storage.CommitImage(record, layers.pending());
@@ -163,6 +161,7 @@ class PullJob {
     storage::ImageRecord record = present;
     record.tags.clear();
     record.digests.clear();
+    record.pulled_at_ns = NowNanos();
     Name(record);
     return env_.storage.CommitImage(record, {});
   }
