@@ -91,12 +91,13 @@ absl::Status StateDb::DeleteContainer(const std::string& id) {
 
 absl::StatusOr<StateDb::All> StateDb::LoadAll() {
   All all;
-  RETURN_IF_ERROR(db_.Read([&all](Transaction& tx) -> absl::Status {
+  const absl::Status read = db_.Read([&all](Transaction& tx) -> absl::Status {
     RETURN_IF_ERROR(LoadRows(tx, "SELECT id, record FROM sandboxes ORDER BY id", "sandbox",
                              all.sandboxes, all.damaged));
     return LoadRows(tx, "SELECT id, record FROM containers ORDER BY id", "container",
                     all.containers, all.damaged);
-  }));
+  });
+  RETURN_IF_ERROR(read);
   return all;
 }
 
