@@ -74,8 +74,7 @@ absl::Status CollectPids(const std::string& dir, std::set<int>& pids) {
 }
 
 // rmdir from the bottom up. EBUSY: processes that were killed are still leaving.
-absl::Status RemoveIn(const std::string& dir) {
-  const Clock::time_point give_up = Clock::now() + kBusyTimeout;
+absl::Status RemoveIn(const std::string& dir, Clock::time_point give_up) {
   while (rmdir(dir.c_str()) != 0 && errno != ENOENT) {
     if (errno != EBUSY && errno != ENOTEMPTY) {
       return ErrnoStatus(errno, "remove cgroup " + dir);
@@ -99,9 +98,10 @@ absl::Status RemoveIn(const std::string& dir) {
 
 absl::Status CgroupFs::Remove(const std::string& cgroup) const {
   RETURN_IF_ERROR(internal::CheckCgroupPath(cgroup));
+  const Clock::time_point give_up = Clock::now() + kBusyTimeout;
   absl::Status first_error;
   for (const std::string& hierarchy : Hierarchies()) {
-    first_error.Update(RemoveIn(JoinPath(hierarchy, cgroup)));
+    first_error.Update(RemoveIn(JoinPath(hierarchy, cgroup), give_up));
   }
   return first_error;
 }

@@ -30,9 +30,8 @@ std::string TextOf(const absl::StatusOr<T>& result) {
 
 class TempDir {
  public:
-  TempDir() {
-    char path[] = "/tmp/davit-test-XXXXXX";
-    path_ = mkdtemp(path) == nullptr ? "" : path;
+  explicit TempDir(const std::string& parent = "/tmp") : path_(parent + "/davit-test-XXXXXX") {
+    EXPECT_NE(mkdtemp(path_.data()), nullptr) << path_;
   }
   ~TempDir() { EXPECT_EQ(TextOf(RemoveTree(path_)), ""); }
   TempDir(const TempDir&) = delete;
