@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// `davit`: the daemon (`davit serve`) and the operator's commands. Flags are declared here and nowhere
-// else; each command is a function in server/cli/.
+// `davit`: the daemon (`davit serve`) and the operator's commands. Flags are declared here and
+// nowhere else; each command is a function in server/cli/.
 
 #include <cstdio>
 #include <functional>
@@ -59,8 +59,8 @@ void AddServe(CLI::App& app, Options& o, Chosen& chosen) {
 }
 
 void AddImageCommands(CLI::App& app, Options& o, Chosen& chosen) {
-  auto* pull = Command(app, chosen, "pull", "pull images",
-                       [&o] { return RunPull(o.globals, o.pull); });
+  auto* pull =
+      Command(app, chosen, "pull", "pull images", [&o] { return RunPull(o.globals, o.pull); });
   pull->add_option("IMAGE", o.pull.images)->required();
   pull->add_option("--creds", o.pull.credentials, "USER:PASSWORD");
   auto* images = Command(app, chosen, "images", "list images",
@@ -71,9 +71,18 @@ void AddImageCommands(CLI::App& app, Options& o, Chosen& chosen) {
   rmi->add_option("IMAGE", o.images)->required();
 }
 
+// `davit run IMAGE -- COMMAND` means the same as without the dashes.
+void DropDashes(std::vector<std::string>& command) {
+  if (!command.empty() && command.front() == "--") {
+    command.erase(command.begin());
+  }
+}
+
 void AddRun(CLI::App& app, Options& o, Chosen& chosen) {
-  auto* run = Command(app, chosen, "run", "run a container in a pod",
-                      [&o, &chosen] { return RunRun(o.globals, o.run, &chosen.exit_code); });
+  auto* run = Command(app, chosen, "run", "run a container in a pod", [&o, &chosen] {
+    DropDashes(o.run.command);
+    return RunRun(o.globals, o.run, &chosen.exit_code);
+  });
   run->add_option("--name", o.run.name, "of the container (default: from the image)");
   run->add_option("--pod", o.run.pod, "a pod to join (default: a new one)");
   run->add_option("-e,--env", o.run.env, "NAME=value")->allow_extra_args(false);
@@ -86,23 +95,15 @@ void AddRun(CLI::App& app, Options& o, Chosen& chosen) {
   run->add_flag("--rm", o.run.remove, "remove the pod when the container ends");
   run->add_option("IMAGE", o.run.image)->required();
   run->add_option("COMMAND", o.run.command, "and its arguments");
-  run->positionals_at_end(false)->prefix_command();
-  run->callback([&o, &chosen, run] {
-    for (const auto& word : run->remaining()) {
-      if (word != "--" || !o.run.command.empty()) {
-        o.run.command.push_back(word);
-      }
-    }
-    chosen.run = [&o, &chosen] { return RunRun(o.globals, o.run, &chosen.exit_code); };
-  });
+  run->positionals_at_end();  // options after the image are the command's
 }
 
 void AddLists(CLI::App& app, Options& o, Chosen& chosen) {
-  auto* pods = Command(app, chosen, "pods", "list pods",
-                       [&o] { return RunPods(o.globals, o.list); });
+  auto* pods =
+      Command(app, chosen, "pods", "list pods", [&o] { return RunPods(o.globals, o.list); });
   pods->add_flag("-q,--quiet", o.list.quiet, "IDs only");
-  auto* ps = Command(app, chosen, "ps", "list containers",
-                     [&o] { return RunPs(o.globals, o.list); });
+  auto* ps =
+      Command(app, chosen, "ps", "list containers", [&o] { return RunPs(o.globals, o.list); });
   ps->add_flag("-a,--all", o.list.all, "also those that do not run");
   ps->add_flag("-q,--quiet", o.list.quiet, "IDs only");
   ps->add_option("--pod", o.list.pod, "only of this pod");
@@ -127,15 +128,14 @@ void AddExec(CLI::App& app, Options& o, Chosen& chosen) {
   auto* exec = app.add_subcommand("exec", "run a command in a container");
   exec->add_option("--timeout", o.exec.timeout_seconds, "seconds; 0: none");
   exec->add_option("CONTAINER", o.exec.container)->required();
-  exec->prefix_command();
-  exec->callback([&o, &chosen, exec] {
-    o.exec.command = exec->remaining();
-    if (!o.exec.command.empty() && o.exec.command.front() == "--") {
-      o.exec.command.erase(o.exec.command.begin());
-    }
+  exec->add_option("COMMAND", o.exec.command, "and its arguments");
+  exec->positionals_at_end();  // options after the container are the command's
+  exec->callback([&o, &chosen] {
     chosen.run = [&o, &chosen]() -> absl::Status {
+      DropDashes(o.exec.command);
       if (o.exec.command.empty()) {
-        return davit::InvalidArgument("exec needs a command: davit exec CONTAINER COMMAND [ARG ...]");
+        return davit::InvalidArgument(
+            "exec needs a command: davit exec CONTAINER COMMAND [ARG ...]");
       }
       return RunExec(o.globals, o.exec, &chosen.exit_code);
     };
