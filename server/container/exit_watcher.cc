@@ -28,6 +28,7 @@ namespace sv1 = davit::state::v1;
 
 constexpr size_t kThreads = 4;
 constexpr int kLostExitCode = 255;
+constexpr int kStartErrorExitCode = 128;
 constexpr absl::Duration kCancelGranularity = absl::Milliseconds(50);
 constexpr std::chrono::minutes kReleaseTimeout{2};
 
@@ -39,9 +40,16 @@ void FillExit(Container::Record& record, const oci::ExitInfo& exit) {
 }
 
 void FillLost(Container::Record& record) {
+  const bool starting = record.state() == sv1::CONTAINER_STARTING;
   record.set_state(sv1::CONTAINER_EXITED);
-  record.set_exit_code(kLostExitCode);
   record.set_finished_at(NowNanos());
+  if (starting) {
+    record.set_exit_code(kStartErrorExitCode);
+    record.set_reason("StartError");
+    record.set_message("davit was restarted while it started the container");
+    return;
+  }
+  record.set_exit_code(kLostExitCode);
   record.set_reason("Error");
   record.set_message(
       fmt::format("the monitor of the container (process {}) died; the container was killed, since "

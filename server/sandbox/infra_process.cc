@@ -2,11 +2,13 @@
 #include "server/sandbox/infra_process.h"
 
 #include <string>
+#include <vector>
 
 #include "base/file.h"
 #include "base/id.h"
 #include "base/proc.h"
 #include "base/status.h"
+#include "base/text.h"
 #include "server/oci/infra.h"
 #include "server/paths.h"
 #include "server/sandbox/pod_config.h"
@@ -15,12 +17,18 @@
 namespace davit::server {
 namespace {
 
-// Memory is what it could be charged for; v2 has one hierarchy for all.
+// In the hierarchies that count what it uses; v2 has one for all.
 std::string CgroupProcs(const CgroupFs& cgroups, const std::string& cgroup) {
   if (cgroups.mode() == CgroupMode::kV2) {
     return JoinPath(cgroups.Dir("", cgroup), "cgroup.procs");
   }
-  return cgroups.has("memory") ? JoinPath(cgroups.Dir("memory", cgroup), "cgroup.procs") : "";
+  std::vector<std::string> files;
+  for (const char* controller : {"memory", "cpu", "pids"}) {
+    if (cgroups.has(controller)) {
+      files.push_back(JoinPath(cgroups.Dir(controller, cgroup), "cgroup.procs"));
+    }
+  }
+  return Join(files, "\n");
 }
 
 }  // namespace
