@@ -133,17 +133,25 @@ absl::StatusOr<CgroupFs> CgroupFs::FromMounts(const std::vector<MountEntry>& mou
       if (mount.filesystem == "cgroup2" && unified.empty()) {
         unified = mount.target;
       } else if (mount.filesystem == "cgroup") {
+        bool has_controller = false;
         for (const std::string& option : Split(mount.super_options, ',')) {
           if (IsV1Controller(option)) {
+            has_controller = true;
             fs.dirs_.emplace(option, mount.target);
           }
+        }
+        if (!has_controller) {
+          fs.bare_dirs_.insert(mount.target);
         }
       }
     }
   }
   if (!fs.dirs_.empty()) {
     fs.mode_ = unified.empty() ? CgroupMode::kV1 : CgroupMode::kHybrid;
-    fs.v2_on_hybrid_ = unified.empty() ? std::vector<std::string>() : ControllersFile(unified);
+    if (!unified.empty()) {
+      fs.v2_on_hybrid_ = ControllersFile(unified);
+      fs.bare_dirs_.insert(unified);
+    }
     return fs;
   }
   if (unified.empty()) {

@@ -75,6 +75,9 @@ class CgroupFs {
 
   CgroupMode mode_ = CgroupMode::kV2;
   std::map<std::string, std::string> dirs_;  // controller -> mount point; v2: "" -> mount point
+  // Hierarchies without a controller of ours (named ones; v2 on a hybrid host). OCI runtimes make
+  // the container's cgroup there too, and leave its parents.
+  std::set<std::string> bare_dirs_;
   std::vector<std::string> v2_controllers_;
   std::vector<std::string> v2_on_hybrid_;
 };

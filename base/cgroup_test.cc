@@ -47,6 +47,26 @@ TEST(CgroupDetect, TellsTheModes) {
   EXPECT_EQ(CgroupModeName(CgroupMode::kHybrid), "hybrid");
 }
 
+TEST(CgroupDetect, RemovesWhereItHoldsNoController) {
+  const TempDir dir;
+  std::string mounts;
+  for (const auto& [name, kind] :
+       std::map<std::string, std::string>{{"memory", "cgroup cgroup rw,memory"},
+                                          {"systemd", "cgroup cgroup rw,name=systemd"},
+                                          {"unified", "cgroup2 cgroup2 rw"}}) {
+    // The runtime makes the container's cgroup in every hierarchy and leaves the pod's.
+    ASSERT_OK(MakeDirs(dir / (name + "/parent/pod/container")));
+    mounts += "1 0 0:1 / " + dir / name + " rw - " + kind + "\n";
+  }
+  const auto fs = FromText(mounts);
+  ASSERT_OK(fs);
+  ASSERT_OK(fs->Remove("/parent/pod"));
+  for (const char* name : {"memory", "systemd", "unified"}) {
+    EXPECT_FALSE(PathExists(dir / (std::string(name) + "/parent/pod"))) << name;
+    EXPECT_TRUE(PathExists(dir / (std::string(name) + "/parent"))) << name;
+  }
+}
+
 TEST(CgroupDetect, ReadsThisHost) {
   const auto fs = CgroupFs::Detect();
   if (absl::IsFailedPrecondition(fs.status())) {

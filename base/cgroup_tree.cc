@@ -100,7 +100,9 @@ absl::Status CgroupFs::Remove(const std::string& cgroup) const {
   RETURN_IF_ERROR(internal::CheckCgroupPath(cgroup));
   const Clock::time_point give_up = Clock::now() + kBusyTimeout;
   absl::Status first_error;
-  for (const std::string& hierarchy : Hierarchies()) {
+  std::set<std::string> hierarchies = Hierarchies();
+  hierarchies.insert(bare_dirs_.begin(), bare_dirs_.end());
+  for (const std::string& hierarchy : hierarchies) {
     first_error.Update(RemoveIn(JoinPath(hierarchy, cgroup), give_up));
   }
   return first_error;
