@@ -3,7 +3,7 @@
 # shellcheck disable=SC2154  # variables of the files named
 #
 # What stands on this machine: mounts, namespaces, cgroups, links, firewall rules, processes and files,
-# one line each, so that two listings can be compared. Reads only.
+# one line each, so that two listings can be compared. Reads only. Needs ui.sh and process.sh.
 
 machine_kinds=(mounts namespaces cgroups links rules settings processes files)
 
@@ -46,13 +46,13 @@ list_settings() { printf 'net.ipv4.ip_forward=%s\n' "$(cat /proc/sys/net/ipv4/ip
 
 # ID, start time and name of all processes but kernel threads.
 list_processes() {
-  local dir pid stat name rest
+  local dir pid stat name
   for dir in /proc/[0-9]*; do
     pid=${dir#/proc/}
-    { stat=$(<"$dir/stat"); } 2>/dev/null || continue
-    name=${stat#*(} name=${name%)*} rest=${stat##*) }
+    stat=$(process_stat "$pid") || continue
+    IFS= read -r name 2>/dev/null <"$dir/comm" || continue
     # shellcheck disable=SC2086
-    set -- $rest
+    set -- $stat
     # $1: state, $7: flags (0x00200000: kernel thread), $20: start time
     [[ $1 == [ZX] ]] || (($7 & 0x200000)) && continue
     printf '%s %s %s\n' "$pid" "${20}" "$name"
@@ -61,7 +61,7 @@ list_processes() {
 
 list_files() {
   local dir
-  for dir in /run/davit /var/lib/davit /var/lib/cni /var/log/pods /etc/cni; do
+  for dir in /run/davit /run/crun /run/runc /var/lib/davit /var/lib/cni /var/log/pods /etc/cni; do
     [[ ! -e $dir ]] || find "$dir" -printf '%p\n'
   done
 }

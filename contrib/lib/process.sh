@@ -3,11 +3,18 @@
 #
 # Processes that a script starts are ended by their own ID, and by nothing else.
 
+# What the kernel says of a process after its name, which may hold anything: state, parent, …
+process_stat() {
+  local stat=''
+  # read is at the end of the file, which is no failure here. Not $(<…): that ends a shell on an error.
+  { IFS= read -r -d '' stat <"/proc/$1/stat"; } 2>/dev/null || [[ -n $stat ]] || return 1
+  printf '%s' "${stat##*) }"
+}
+
 # The moment a process started, in clock ticks: with its ID it names a process for good.
 start_time() {
   local stat
-  { stat=$(<"/proc/$1/stat"); } 2>/dev/null || return 1
-  stat=${stat##*) }
+  stat=$(process_stat "$1") || return 1
   # shellcheck disable=SC2086
   set -- $stat
   printf '%s' "${20}"
@@ -30,7 +37,6 @@ end_process() {
 # Gone, or dead and not yet waited for.
 is_gone() {
   local stat
-  { stat=$(<"/proc/$1/stat"); } 2>/dev/null || return 0
-  stat=${stat##*) }
+  stat=$(process_stat "$1") || return 0
   [[ ${stat%% *} == [ZX] ]]
 }
