@@ -167,12 +167,13 @@ TEST_F(RootfsStoreTest, UsageOfATreeDeeperThanAPath) {
   ASSERT_OK(store_->CreateRootfs("c1", ImageId('a')));
   auto at = Open(paths().Upper("c1"), O_PATH | O_DIRECTORY);
   ASSERT_TRUE(at.ok());
-  for (int i = 0; i < 3000; ++i) {
-    ASSERT_EQ(mkdirat(at->get(), "dd", 0700), 0);
-    at = OpenAt(at->get(), "dd", O_PATH | O_DIRECTORY);
+  const std::string name(100, 'd');
+  for (int i = 0; i < 60; ++i) {
+    ASSERT_EQ(mkdirat(at->get(), name.c_str(), 0700), 0);
+    at = OpenAt(at->get(), name, O_PATH | O_DIRECTORY);
     ASSERT_TRUE(at.ok());
   }
-  EXPECT_EQ(store_->RootfsUsage("c1")->inodes_used, 3001U);
+  EXPECT_EQ(store_->RootfsUsage("c1")->inodes_used, 61U);
   ASSERT_OK(store_->RemoveRootfs("c1"));
 }
 
@@ -183,6 +184,8 @@ class OverlayTest : public ::testing::TestWithParam<MountApi> {
     if (!EnterTestNamespace()) {
       GTEST_SKIP() << "needs root for mounts";
     }
+    // A thousand files are made and removed faster in memory.
+    ASSERT_EQ(mount("tmpfs", dir_.path().c_str(), "tmpfs", 0, nullptr), 0);
     for (const char* name : {"upper", "work", "target"}) {
       ASSERT_OK(MakeDirs(dir_ / name));
     }
@@ -240,7 +243,7 @@ TEST_P(OverlayTest, DetachedReadOnlyMount) {
     EXPECT_EQ(*ReadFileAt(root->get(), "same"), "0");
     EXPECT_EQ(*ReadFileAt(root->get(), "f1"), "x");
     EXPECT_EQ(OpenAt(root->get(), "same", O_WRONLY).status().code(), ErrnoStatus(EROFS, "").code());
-    EXPECT_TRUE(MountsBelow(dir_.path())->empty()) << "no path leads to it";
+    EXPECT_EQ(MountsBelow(dir_.path())->size(), 1U) << "no path leads to it";
   }
   EXPECT_TRUE(!PathExists(scratch) || ListDir(scratch)->empty());
   spec.lowers.resize(1);

@@ -6,8 +6,10 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <clocale>
+#include <cstdlib>
 #include <limits>
 #include <string_view>
 
@@ -114,12 +116,104 @@ absl::StatusOr<TarEntry> Convert(archive_entry* from) {
 
 }  // namespace
 
+// libarchive loses a "linkpath" of an extended header if the link field of the entry's own header
+// is empty, as writers leave it that put nothing but ASCII there: a symlink comes without a target,
+// a hard link as an empty file. This reads it from the bytes of the headers.
+namespace {
+
+constexpr size_t kBlock = 512;
+constexpr size_t kSizeField = 124;
+constexpr size_t kTypeField = 156;
+constexpr size_t kRemembered = size_t{64} << 10U;  // headers larger than that are not looked into
+
+std::string_view PaxValue(std::string_view records, std::string_view wanted) {
+  std::string_view value;
+  while (!records.empty()) {  // "LENGTH key=value\n", LENGTH counts itself
+    const size_t space = records.find(' ');
+    const auto length = ParseUint(records.substr(0, space));
+    if (space == std::string_view::npos || !length || *length <= space + 1 ||
+        *length > records.size()) {
+      break;
+    }
+    const std::string_view record = records.substr(space + 1, *length - space - 2);
+    if (record.starts_with(wanted) && record.substr(wanted.size()).starts_with('=')) {
+      value = record.substr(wanted.size() + 1);
+    }
+    records.remove_prefix(*length);
+  }
+  return value;
+}
+
+void RestoreLink(std::string_view headers, TarEntry& entry) {
+  std::string_view link;
+  while (headers.size() >= kBlock) {
+    const char type = headers[kTypeField];
+    if (type == '1' || type == '2') {
+      entry.type = type == '1' ? TarEntry::Type::kHardLink : TarEntry::Type::kSymlink;
+      entry.link = link;
+      return;
+    }
+    if (type != 'x' && type != 'g' && type != 'L' && type != 'K') {
+      return;
+    }
+    // The parser has accepted the header: an octal number, as nobody has extended headers of 8 GB.
+    const std::string octal(headers.substr(kSizeField, 12));
+    const uint64_t size = strtoull(octal.c_str(), nullptr, 8);
+    headers.remove_prefix(kBlock);
+    if (size > headers.size()) {
+      return;
+    }
+    if (type == 'x') {
+      link = PaxValue(headers.substr(0, size), "linkpath");
+    }
+    headers.remove_prefix(std::min<size_t>((size + kBlock - 1) / kBlock * kBlock, headers.size()));
+  }
+}
+
+bool MayLackLink(const TarEntry& entry) {
+  return entry.link.empty() &&
+         (entry.type == TarEntry::Type::kSymlink || entry.type == TarEntry::Type::kHardLink ||
+          (entry.type == TarEntry::Type::kFile && entry.size == 0));
+}
+
+}  // namespace
+
 struct TarReader::Impl {
   explicit Impl(ByteSource& from) : source(from) {}
 
+  // The stream from the current entry's first header on, as far as it was read; empty if that
+  // header is too far back (its extended headers are larger than what is remembered).
+  std::string_view Headers() {
+    const la_int64_t position = archive_read_header_position(handle.get());
+    const uint64_t back = given - std::min(given, static_cast<uint64_t>(position));
+    const std::string_view now(reinterpret_cast<const char*>(current.data()), current.size());
+    if (back <= now.size()) {
+      return now.substr(now.size() - back);
+    }
+    const uint64_t before = back - now.size();
+    if (before > earlier.size()) {
+      return "";
+    }
+    joined = earlier.substr(earlier.size() - before);
+    joined += now.substr(0, kRemembered);
+    return joined;
+  }
+
+  // Keeps the end of the portion that is about to go.
+  void Remember() {
+    const size_t count = std::min(current.size(), kRemembered);
+    earlier.append(reinterpret_cast<const char*>(current.data()) + current.size() - count, count);
+    if (earlier.size() > 4 * kRemembered) {
+      earlier.erase(0, earlier.size() - kRemembered);
+    }
+  }
+
   static la_ssize_t Read(archive* a, void* self, const void** buffer) {
     auto* impl = static_cast<Impl*>(self);
+    impl->Remember();
     absl::StatusOr<std::span<const uint8_t>> bytes = impl->source.Next();
+    impl->current = bytes.ok() ? *bytes : std::span<const uint8_t>();
+    impl->given += impl->current.size();
     if (!bytes.ok()) {
       impl->source_status = bytes.status();
       archive_set_error(a, EIO, "source failed");
@@ -146,6 +240,10 @@ struct TarReader::Impl {
 
   ByteSource& source;
   absl::Status source_status;
+  std::span<const uint8_t> current;  // the last portion
+  std::string earlier;               // the end of those before
+  std::string joined;                // headers that lie across portions
+  uint64_t given = 0;                // bytes up to the end of the last portion
   std::unique_ptr<archive, ArchiveFree> handle;
 };
 
@@ -182,6 +280,9 @@ absl::StatusOr<std::optional<TarEntry>> TarReader::Next() {
     return impl_->Error();
   }
   ASSIGN_OR_RETURN(TarEntry converted, Convert(entry));
+  if (MayLackLink(converted)) {
+    RestoreLink(impl_->Headers(), converted);
+  }
   return converted;
 }
 

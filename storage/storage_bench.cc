@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// How long a layer takes from its first byte to being visible, and a root file system from nothing
+// to mounted and back. Arguments: a directory to work in, and a tar file to apply (else one is
+// made).
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+
+#include <fmt/format.h>
+
+#include "base/file.h"
+#include "base/status.h"
+#include "storage/test_util.h"
+
+namespace davit::storage {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double SecondsSince(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+std::string MakeTar() {
+  TarBuilder tar;
+  for (int dir = 0; dir < 200; ++dir) {
+    tar.Dir(fmt::format("usr/share/d{}", dir));
+    for (int file = 0; file < 100; ++file) {
+      tar.File(fmt::format("usr/share/d{}/f{}", dir, file), std::string(4000, 'x'));
+    }
+  }
+  tar.File("usr/lib/big", std::string(size_t{200} << 20U, 'b'));
+  return tar.Finish();
+}
+
+absl::Status ApplyOnce(Storage& store, const std::string& tar, const char* what) {
+  const auto start = Clock::now();
+  ASSIGN_OR_RETURN(const auto writer, store.NewLayer());
+  constexpr size_t kPortion = 256U << 10U;
+  const std::span<const uint8_t> bytes(reinterpret_cast<const uint8_t*>(tar.data()), tar.size());
+  for (size_t at = 0; at < bytes.size(); at += kPortion) {
+    RETURN_IF_ERROR(writer->Write(bytes.subspan(at, std::min(kPortion, bytes.size() - at))));
+  }
+  ASSIGN_OR_RETURN(const auto layer, writer->Finish({}, {}));
+  const double applied = SecondsSince(start);
+  const ImageRecord image{.id = std::string(64, 'a'),
+                          .tags = {},
+                          .digests = {},
+                          .config_json = "{}",
+                          .manifest_json = "{}",
+                          .layers = {layer->info().diff_id}};
+  RETURN_IF_ERROR(store.CommitImage(image, {layer}));
+  const double committed = SecondsSince(start);
+  const double megabytes = static_cast<double>(tar.size()) / 1e6;
+  fmt::print("{:10} {:7.0f} MB {:7} files: applied {:6.2f} s ({:4.0f} MB/s), committed {:6.2f} s\n",
+             what, megabytes, layer->info().files, applied, megabytes / applied, committed);
+  return absl::OkStatus();
+}
+
+absl::Status Rootfs(Storage& store) {
+  constexpr int kRounds = 200;
+  double create = 0;
+  double mount = 0;
+  double remove = 0;
+  for (int i = 0; i < kRounds; ++i) {
+    const std::string id = "c" + std::to_string(i);
+    auto start = Clock::now();
+    RETURN_IF_ERROR(store.CreateRootfs(id, std::string(64, 'a')));
+    create += SecondsSince(start);
+    start = Clock::now();
+    RETURN_IF_ERROR(store.MountRootfs(id, {}).status());
+    mount += SecondsSince(start);
+    start = Clock::now();
+    RETURN_IF_ERROR(store.RemoveRootfs(id));
+    remove += SecondsSince(start);
+  }
+  fmt::print("root file system, mean of {}: create {:.2f} ms, mount {:.2f} ms, remove {:.2f} ms\n",
+             kRounds, create / kRounds * 1e3, mount / kRounds * 1e3, remove / kRounds * 1e3);
+  return absl::OkStatus();
+}
+
+absl::Status Bench(const std::string& directory, const std::string& tar_file) {
+  std::string tar;
+  if (tar_file.empty()) {
+    tar = MakeTar();
+  } else {
+    ASSIGN_OR_RETURN(tar, ReadFile(tar_file, size_t{4} << 30U));
+  }
+  for (const bool sync : {false, true}) {
+    Options options;
+    options.root = JoinPath(directory, "davit-storage-bench");
+    options.run = options.root + "-run";
+    options.sync = sync;
+    RETURN_IF_ERROR(MakeDirs(options.root));
+    ASSIGN_OR_RETURN(const std::unique_ptr<Db> db, Db::Open(options.root + "/davit.db"));
+    ASSIGN_OR_RETURN(const std::unique_ptr<Storage> store, Storage::Open(options, *db));
+    RETURN_IF_ERROR(ApplyOnce(*store, tar, sync ? "sync" : "no sync"));
+    RETURN_IF_ERROR(Rootfs(*store));
+    const auto start = Clock::now();
+    RETURN_IF_ERROR(store->RemoveImage(std::string(64, 'a')));
+    fmt::print("image removed in {:.2f} s\n", SecondsSince(start));
+    RETURN_IF_ERROR(RemoveTree(options.root));
+    RETURN_IF_ERROR(RemoveTree(options.run));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+}  // namespace davit::storage
+
+int main(int argc, char** argv) {
+  if (!davit::storage::EnterTestNamespace()) {
+    fmt::print(stderr, "storage_bench needs root\n");
+    return 1;
+  }
+  const absl::Status status =
+      davit::storage::Bench(argc > 1 ? argv[1] : "/tmp", argc > 2 ? argv[2] : "");
+  if (!status.ok()) {
+    fmt::print(stderr, "{}\n", davit::Message(status));
+  }
+  return status.ok() ? 0 : 1;
+}
