@@ -52,7 +52,7 @@ struct Image {
   int max_parallel_layers = 6;
   std::chrono::milliseconds progress_timeout{60000};  // no byte for so long ends a transfer
   std::string auth_file;                     // Docker/Podman auth JSON
-  int max_layers = 512;
+  int max_layers = 500;                      // overlayfs takes no more
   int64_t max_layer_bytes = int64_t{64} << 30;       // unpacked, each
 };
 
