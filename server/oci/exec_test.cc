@@ -190,6 +190,11 @@ TEST(RuntimeError, SaysWhatUsersKnow) {
       "start container x", "executable file `foo` not found in $PATH: No such file or directory");
   EXPECT_EQ(Message(status),
             "start container x: exec: \"foo\": executable file not found in $PATH");
+  const absl::Status path = RuntimeErrorStatus(
+      "start container x", "executable file `/a/b` not found in $PATH: No such file or directory");
+  EXPECT_EQ(path.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(Message(path),
+            "start container x: exec: \"/a/b\": stat /a/b: no such file or directory");
   EXPECT_EQ(RuntimeErrorStatus("x", "odd \x01 bytes").code(), absl::StatusCode::kInternal);
 }
 

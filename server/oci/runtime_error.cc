@@ -26,6 +26,10 @@ std::string Familiar(std::string_view text) {
   }
   const std::string_view command =
       text.substr(begin + kBefore.size(), end - begin - kBefore.size());
+  // A path is not looked for in PATH.
+  if (Contains(command, "/")) {
+    return fmt::format("exec: \"{0}\": stat {0}: no such file or directory", command);
+  }
   return fmt::format("exec: \"{}\": executable file not found in $PATH", command);
 }
 
@@ -54,7 +58,7 @@ std::string LastRuntimeError(std::string_view log) {
 absl::Status RuntimeErrorStatus(const std::string& what, std::string_view text) {
   const std::string message = Printable(Familiar(Trim(text)), kMaxMessage);
   if (Contains(message, "executable file not found") ||
-      Contains(message, "no such file or directory: unknown") ||
+      (Contains(message, "exec: ") && Contains(message, "no such file or directory")) ||
       Contains(message, "permission denied") || Contains(message, "open executable")) {
     return InvalidArgument("{}: {}", what, message);
   }
