@@ -33,11 +33,11 @@ TEST_F(Cli, PullRunLogsExecInspectStopRemove) {
   MustDavit({"pull", image});
   EXPECT_NE(MustDavit({"images"}).find("127.0.0.1:5000/busybox"), std::string::npos);
   const json images = json::parse(MustDavit({"images", "-o", "json"}));
-  EXPECT_EQ(images["images"][0]["repoTags"][0], image);
+  EXPECT_EQ(images.at("images").at(0).at("repo_tags").at(0), image);
   const json started = json::parse(MustDavit({"-o", "json", "run", "-d", "--name", "demo", image,
                                               "sh", "-c", "echo started; exec sleep 1000"}));
-  const std::string pod = started["pod"];
-  const std::string container = started["container"];
+  const std::string pod = started.at("pod");
+  const std::string container = started.at("container");
   EXPECT_NE(MustDavit({"pods"}).find(pod.substr(0, 12)), std::string::npos);
   EXPECT_NE(MustDavit({"ps"}).find("demo"), std::string::npos);
   EXPECT_EQ(MustDavit({"ps", "-q"}), container + "\n");

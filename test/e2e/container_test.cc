@@ -98,7 +98,7 @@ TEST_F(ContainerTest, ExitCodesAndReasons) {
   const auto completed = AwaitExit(RunShell("completed", "true"));
   EXPECT_EQ(completed.exit_code(), 0);
   EXPECT_EQ(completed.reason(), "Completed");
-  const auto killed = AwaitExit(RunShell("killed", "kill -9 $$"));
+  const auto killed = AwaitExit(RunShell("killed", "sh -c 'kill -9 $$'; exit $?"));
   EXPECT_EQ(killed.exit_code(), 137);
   EXPECT_EQ(killed.reason(), "Error");
   const auto terminated =
@@ -309,7 +309,7 @@ TEST_F(ContainerTest, StopSignalOfTheImage) {
   AwaitLog(LogPath(pod_, "web"), "up");
   EXPECT_TRUE(StopContainer(id, 30).ok());
   EXPECT_EQ(Status(id).exit_code(), 9);
-  EXPECT_EQ(v1::Signal_Name(Status(id).stop_signal()), "SIGINT");
+  EXPECT_EQ(v1::Signal_Name(Status(id).stop_signal()), "SIGNAL_SIGINT");
 }
 
 TEST_F(ContainerTest, StopOfWhatWasNeverStarted) {
@@ -437,8 +437,8 @@ TEST_F(ContainerTest, BadRequests) {
   config.mutable_metadata()->clear_name();
   ExpectError(TryCreate(config), Code::kInvalidArgument, "metadata");
   config = ShellContainer("bad", "true");
-  config.mutable_image()->set_image("UPPER/case:bad");
-  ExpectError(TryCreate(config), Code::kInvalidArgument, "UPPER/case:bad");
+  config.mutable_image()->set_image("127.0.0.1:5000/UPPER:bad");
+  ExpectError(TryCreate(config), Code::kInvalidArgument, "127.0.0.1:5000/UPPER:bad");
   config = ShellContainer("bad", "true");
   config.mutable_linux()->mutable_security_context()->mutable_capabilities()->add_add_capabilities(
       "NO_SUCH_CAPABILITY");

@@ -226,6 +226,10 @@ class SpoiledRegistry : public ImageTest {
           .port = NextPort(), .user = {}, .password_hash = {}, .password = {}});
     }
   }
+  void TearDown() override {
+    own_.reset();
+    ImageTest::TearDown();
+  }
   static int NextPort() {
     static int port = 5100;
     return ++port;

@@ -30,7 +30,7 @@ class Restart : public E2eTest {
     request.set_container_id(id);
     request.set_verbose(true);
     const auto info = Must(client().ContainerStatus(request)).info().at("info");
-    return nlohmann::json::parse(info)[key].get<int64_t>();
+    return nlohmann::json::parse(info).at(key).get<int64_t>();
   }
 };
 
