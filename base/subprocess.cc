@@ -18,7 +18,6 @@
 #include <cstdint>
 #include <cstdlib>
 
-
 #include "base/file.h"
 #include "base/poll.h"
 #include "base/status.h"

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The whole configuration as one plain struct with its defaults: Davit runs without a file. Read from
-// YAML by config/load.h; `davit config` prints it complete with comments. Immutable once the daemon
-// has started (live reload comes with its own issue).
+// The whole configuration as one plain struct with its defaults: Davit runs without a file. Read
+// from YAML by config/load.h; `davit config` prints it complete with comments. Immutable once the
+// daemon has started (live reload comes with its own issue).
 #pragma once
 
 #include <chrono>
@@ -15,71 +15,71 @@ namespace davit::config {
 
 // One OCI runtime, named by the pod's runtime_handler.
 struct RuntimeHandler {
-  std::string path;                          // absolute, or a name looked up in PATH
-  std::string root;                          // its state directory; "" means <run>/runtime/<name>
+  std::string path;  // absolute, or a name looked up in PATH
+  std::string root;  // its state directory; "" means <run>/runtime/<name>
   std::vector<std::string> allowed_annotations;
   bool privileged_without_host_devices = false;
 };
 
 struct Runtime {
-  std::string default_handler;               // "" means crun where it can run here, else runc
+  std::string default_handler;                     // "" means crun where it can run here, else runc
   std::map<std::string, RuntimeHandler> handlers;  // "crun" and "runc" exist without being named
-  std::string monitor_path;                  // "" means davit-conmon beside davit, then libexec, PATH
-  std::string cgroup_manager = "cgroupfs";   // cgroupfs | systemd
+  std::string monitor_path;  // "" means davit-conmon beside davit, then libexec, PATH
+  std::string cgroup_manager = "cgroupfs";       // cgroupfs | systemd
   std::string default_cgroup_parent = "/davit";  // where the request names none
-  std::vector<std::string> default_capabilities = {
-      "CHOWN",  "DAC_OVERRIDE", "FSETID",           "FOWNER", "SETGID",
-      "SETUID", "SETPCAP",      "NET_BIND_SERVICE", "KILL"};
+  std::vector<std::string> default_capabilities = {"CHOWN",   "DAC_OVERRIDE",     "FSETID",
+                                                   "FOWNER",  "SETGID",           "SETUID",
+                                                   "SETPCAP", "NET_BIND_SERVICE", "KILL"};
   std::map<std::string, std::string> default_sysctls;
-  std::vector<std::string> default_env;      // "NAME=value"
-  int64_t pids_limit = 0;                    // 0: none
-  std::vector<std::string> default_ulimits;  // "nofile=1024:2048"
+  std::vector<std::string> default_env;         // "NAME=value"
+  int64_t pids_limit = 0;                       // 0: none
+  std::vector<std::string> default_ulimits;     // "nofile=1024:2048"
   std::string log_directory = "/var/log/pods";  // for pods whose request names none
   int64_t max_log_line_bytes = 16384;
   std::chrono::milliseconds create_timeout{240000};
 };
 
 struct Mirror {
-  std::string prefix;                        // "registry.k8s.io" or "docker.io/library"
-  std::vector<std::string> endpoints;        // "127.0.0.1:5000", optionally with http:// and a path
+  std::string prefix;                  // "registry.k8s.io" or "docker.io/library"
+  std::vector<std::string> endpoints;  // "127.0.0.1:5000", optionally with http:// and a path
 };
 
 struct Image {
   std::vector<std::string> unqualified_search = {"docker.io"};
   std::vector<std::string> insecure_registries;  // plain HTTP allowed; loopback always is
   std::vector<Mirror> mirrors;
-  std::vector<std::string> pinned;           // globs
+  std::vector<std::string> pinned;  // globs
   int max_parallel_layers = 6;
   std::chrono::milliseconds progress_timeout{60000};  // no byte for so long ends a transfer
-  std::string auth_file;                     // Docker/Podman auth JSON
-  int max_layers = 500;                      // overlayfs takes no more
-  int64_t max_layer_bytes = int64_t{64} << 30;       // unpacked, each
+  std::string auth_file;                              // Docker/Podman auth JSON
+  int max_layers = 500;                               // overlayfs takes no more
+  int64_t max_layer_bytes = int64_t{64} << 30;        // unpacked, each
 };
 
 struct Storage {
-  std::string root = "/var/lib/davit";       // survives reboots
-  std::string run = "/run/davit";            // does not
-  bool sync = true;                          // layer data on disk before its record
+  std::string root = "/var/lib/davit";  // survives reboots
+  std::string run = "/run/davit";       // does not
+  bool sync = true;                     // layer data on disk before its record
   std::vector<std::string> mount_options;
 };
 
 struct Network {
   std::string config_dir = "/etc/cni/net.d";
   std::vector<std::string> plugin_dirs = {"/opt/cni/bin", "/usr/lib/cni", "/usr/libexec/cni"};
-  std::string cache_dir = "/var/lib/cni";    // libcni's layout: results/
-  std::string default_network;               // "" means the first file by name
-  bool default_bridge = true;                // embedded bridge network where config_dir is empty
+  std::string cache_dir = "/var/lib/cni";  // libcni's layout: results/
+  std::string default_network;             // "" means the first file by name
+  bool default_bridge = true;              // embedded bridge network where config_dir is empty
   std::string default_bridge_name = "davit0";
   std::string default_bridge_subnet = "10.88.0.0/16";
-  std::string default_bridge_ipam_dir;       // "" means host-local's own /var/lib/cni/networks
+  std::string default_bridge_ipam_dir;  // "" means host-local's own /var/lib/cni/networks
   std::chrono::milliseconds add_timeout{180000};
   std::chrono::milliseconds del_timeout{60000};
 };
 
 struct Config {
   std::string socket = "/run/davit/davit.sock";
-  std::string log_level = "info";            // trace debug info warning error
-  int max_threads = 32;                      // of the executor
+  std::string log_level = "info";  // trace debug info warning error
+  int max_threads = 32;            // of the executor
   Runtime runtime;
   Image image;
   Storage storage;

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "config/load.h"
 
-#include <yaml-cpp/yaml.h>
-
 #include <filesystem>
 #include <set>
 #include <utility>
+
+#include <yaml-cpp/yaml.h>
 
 #include "base/file.h"
 #include "base/status.h"
@@ -59,7 +59,8 @@ class Reader {
       for (const auto& entry : map_) {
         const std::string key = entry.first.IsScalar() ? entry.first.Scalar() : "?";
         if (!known_.contains(key)) {
-          Fail(entry.first, Full(key), "is not a key of the configuration; `davit config` lists all");
+          Fail(entry.first, Full(key),
+               "is not a key of the configuration; `davit config` lists all");
           break;
         }
       }
@@ -231,7 +232,8 @@ absl::Status ApplyText(const std::string& text, const std::string& name, Config&
   try {
     const std::vector<YAML::Node> documents = YAML::LoadAll(text);
     if (documents.size() > 1) {
-      return InvalidArgument("{}: holds {} YAML documents; one is expected", name, documents.size());
+      return InvalidArgument("{}: holds {} YAML documents; one is expected", name,
+                             documents.size());
     }
     if (documents.empty()) {
       return absl::OkStatus();
@@ -267,8 +269,7 @@ absl::StatusOr<Config> LoadText(const std::string& yaml, const std::string& name
 absl::StatusOr<Config> LoadFile(const std::string& path) {
   Config config;
   RETURN_IF_ERROR(ApplyFile(path, config));
-  const std::string drop_ins =
-      std::filesystem::path(path).replace_extension().string() + ".d";
+  const std::string drop_ins = std::filesystem::path(path).replace_extension().string() + ".d";
   if (PathExists(drop_ins)) {
     ASSIGN_OR_RETURN(const auto names, ListDir(drop_ins));
     for (const auto& name : names) {

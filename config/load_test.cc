@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "config/load.h"
 
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
-
 #include <filesystem>
 #include <fstream>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
 
 #include "base/status.h"
 #include "config/duration.h"
@@ -86,7 +86,8 @@ TEST(Load, ChecksValues) {
   EXPECT_THAT(ErrorOf("max_threads: 1\n"), HasSubstr("between 4 and 1024"));
   EXPECT_THAT(ErrorOf("storage:\n  root: /var/../etc\n"), HasSubstr("storage.root"));
   EXPECT_THAT(ErrorOf("runtime:\n  cgroup_manager: magic\n"), HasSubstr("cgroupfs, systemd"));
-  EXPECT_THAT(ErrorOf("runtime:\n  handlers:\n    ../x: {path: crun}\n"), HasSubstr("handler name"));
+  EXPECT_THAT(ErrorOf("runtime:\n  handlers:\n    ../x: {path: crun}\n"),
+              HasSubstr("handler name"));
 }
 
 TEST(Load, RefusesAliasBombs) {
@@ -108,7 +109,8 @@ TEST(Load, PrintedConfigurationLoadsBackTheSame) {
   config.socket = "/run/with \"quote\"/s.sock";
   config.runtime.default_env = {"A=#not a comment", "B=: colon"};
   config.runtime.default_sysctls = {{"net.core.somaxconn", "1024"}};
-  config.runtime.handlers["kata"] = {.path = "/opt/kata", .root = "", .allowed_annotations = {"a", "b"}};
+  config.runtime.handlers["kata"] = {
+      .path = "/opt/kata", .root = "", .allowed_annotations = {"a", "b"}};
   config.image.mirrors = {{.prefix = "docker.io", .endpoints = {"a:1", "b:2"}}};
   config.image.progress_timeout = std::chrono::milliseconds(1500);
   const std::string yaml = ToYaml(config);

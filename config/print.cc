@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <yaml-cpp/yaml.h>
-
 #include <utility>
+
+#include <yaml-cpp/yaml.h>
 
 #include "config/duration.h"
 #include "config/load.h"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The one list of all keys: name, comment, member. The loader, the printer and the check walk it, so
-// that a key cannot be read and not documented. A visitor has Section(key, comment, body) and
+// The one list of all keys: name, comment, member. The loader, the printer and the check walk it,
+// so that a key cannot be read and not documented. A visitor has Section(key, comment, body) and
 // Field(key, comment, member) for each type of member.
 #pragma once
 
@@ -82,10 +82,11 @@ void VisitNetwork(Visitor& v, Network& network) {
   v.Field("plugin_dirs", "where CNI plugins are looked for, in order", network.plugin_dirs);
   v.Field("cache_dir", "results of ADD, for DEL", network.cache_dir);
   v.Field("default_network", "by name; empty: the first file by name", network.default_network);
-  v.Field("default_bridge",
-          "with config_dir empty: an embedded bridge network. Set false where a network add-on puts "
-          "its configuration in later, or pods start on the wrong network",
-          network.default_bridge);
+  v.Field(
+      "default_bridge",
+      "with config_dir empty: an embedded bridge network. Set false where a network add-on puts "
+      "its configuration in later, or pods start on the wrong network",
+      network.default_bridge);
   v.Field("default_bridge_name", "interface of the embedded network", network.default_bridge_name);
   v.Field("default_bridge_subnet", "addresses of the embedded network",
           network.default_bridge_subnet);
@@ -102,8 +103,10 @@ void VisitConfig(Visitor& v, Config& config) {
   v.Field("max_threads", "for work that runs side by side", config.max_threads);
   v.Section("runtime", "OCI runtimes, cgroups and what containers get by default",
             [&](auto& inner) { VisitRuntime(inner, config.runtime); });
-  v.Section("image", "registries and pulling", [&](auto& inner) { VisitImage(inner, config.image); });
-  v.Section("storage", "where state is kept", [&](auto& inner) { VisitStorage(inner, config.storage); });
+  v.Section("image", "registries and pulling",
+            [&](auto& inner) { VisitImage(inner, config.image); });
+  v.Section("storage", "where state is kept",
+            [&](auto& inner) { VisitStorage(inner, config.storage); });
   v.Section("network", "CNI", [&](auto& inner) { VisitNetwork(inner, config.network); });
 }
 

@@ -45,8 +45,8 @@ absl::Status OneOf(const char* key, const std::string& value,
 
 absl::Status ValidateRuntime(const Runtime& runtime) {
   RETURN_IF_ERROR(AbsoluteOrEmpty("runtime.monitor_path", runtime.monitor_path));
-  RETURN_IF_ERROR(OneOf("runtime.cgroup_manager", runtime.cgroup_manager,
-                        std::array{"cgroupfs", "systemd"}));
+  RETURN_IF_ERROR(
+      OneOf("runtime.cgroup_manager", runtime.cgroup_manager, std::array{"cgroupfs", "systemd"}));
   RETURN_IF_ERROR(Absolute("runtime.default_cgroup_parent", runtime.default_cgroup_parent));
   RETURN_IF_ERROR(Absolute("runtime.log_directory", runtime.log_directory));
   RETURN_IF_ERROR(Between<int64_t>("runtime.pids_limit", runtime.pids_limit, 0, 1 << 22));
@@ -87,7 +87,8 @@ absl::Status ValidateImage(const Image& image) {
 absl::Status ValidateNetwork(const Network& network) {
   RETURN_IF_ERROR(Absolute("network.config_dir", network.config_dir));
   RETURN_IF_ERROR(Absolute("network.cache_dir", network.cache_dir));
-  RETURN_IF_ERROR(AbsoluteOrEmpty("network.default_bridge_ipam_dir", network.default_bridge_ipam_dir));
+  RETURN_IF_ERROR(
+      AbsoluteOrEmpty("network.default_bridge_ipam_dir", network.default_bridge_ipam_dir));
   if (network.plugin_dirs.empty()) {
     return InvalidArgument("network.plugin_dirs must name at least one directory");
   }

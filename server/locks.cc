@@ -22,8 +22,9 @@ absl::StatusOr<sockaddr_un> SocketAddress(const std::string& path) {
   sockaddr_un address = {};
   address.sun_family = AF_UNIX;
   if (path.size() >= sizeof(address.sun_path)) {
-    return InvalidArgument("socket path {} is longer than {} bytes; choose a shorter one with --socket",
-                           path, sizeof(address.sun_path) - 1);
+    return InvalidArgument(
+        "socket path {} is longer than {} bytes; choose a shorter one with --socket", path,
+        sizeof(address.sun_path) - 1);
   }
   std::memcpy(address.sun_path, path.data(), path.size());
   return address;

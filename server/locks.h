@@ -7,15 +7,17 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+
 #include "base/fd.h"
 
 namespace davit::server {
 
-// Takes `<directory>/lock` for the life of the descriptor. FailedPrecondition names the holder's pid.
+// Takes `<directory>/lock` for the life of the descriptor. FailedPrecondition names the holder's
+// pid.
 absl::StatusOr<UniqueFd> LockDirectory(const std::string& directory);
 
-// Makes way for a new socket: removes a dead one; FailedPrecondition if somebody answers on it or the
-// path is something else than a socket.
+// Makes way for a new socket: removes a dead one; FailedPrecondition if somebody answers on it or
+// the path is something else than a socket.
 absl::Status ClaimSocketPath(const std::string& path);
 
 }  // namespace davit::server

@@ -7,8 +7,8 @@
 
 namespace davit::server {
 
-// Where davit-conmon is: as configured; else beside the running davit; else in the libexec directory
-// of its prefix; else in PATH. FailedPrecondition says where it was looked for.
+// Where davit-conmon is: as configured; else beside the running davit; else in the libexec
+// directory of its prefix; else in PATH. FailedPrecondition says where it was looked for.
 absl::StatusOr<std::string> FindMonitorProgram(const std::string& configured);
 
 }  // namespace davit::server

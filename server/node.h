@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Everything a handler may use, wired once by server.cc and passed by reference: no globals, no
-// singletons. Handlers are plain functions `StatusOr<Response> Rpc(Node&, Context&, const Request&)`,
-// one for each file, testable without gRPC.
+// singletons. Handlers are plain functions `StatusOr<Response> Rpc(Node&, Context&, const
+// Request&)`, one for each file, testable without gRPC.
 #pragma once
 
 #include <functional>
@@ -30,9 +30,9 @@ class Db;
 
 namespace davit::server {
 
-class StateDb;          // server/state/state_db.h
-class ExitWatcher;      // server/container/exit_watcher.h
-class WritableUsage;    // server/stats/writable_usage.h
+class StateDb;        // server/state/state_db.h
+class ExitWatcher;    // server/container/exit_watcher.h
+class WritableUsage;  // server/stats/writable_usage.h
 
 struct Node {
   const config::Config& config;

@@ -29,11 +29,17 @@ class Paths {
   [[nodiscard]] std::string ResolvConf(const std::string& id) const {
     return Sandbox(id) + "/resolv.conf";
   }
-  [[nodiscard]] std::string Hostname(const std::string& id) const { return Sandbox(id) + "/hostname"; }
+  [[nodiscard]] std::string Hostname(const std::string& id) const {
+    return Sandbox(id) + "/hostname";
+  }
   [[nodiscard]] std::string Hosts(const std::string& id) const { return Sandbox(id) + "/hosts"; }
   [[nodiscard]] std::string Shm(const std::string& id) const { return Sandbox(id) + "/shm"; }
-  [[nodiscard]] std::string Container(const std::string& id) const { return Containers() + "/" + id; }
-  [[nodiscard]] std::string Bundle(const std::string& id) const { return Container(id) + "/bundle"; }
+  [[nodiscard]] std::string Container(const std::string& id) const {
+    return Containers() + "/" + id;
+  }
+  [[nodiscard]] std::string Bundle(const std::string& id) const {
+    return Container(id) + "/bundle";
+  }
   [[nodiscard]] std::string SpecFile(const std::string& id) const {
     return Bundle(id) + "/config.json";
   }
@@ -41,7 +47,9 @@ class Paths {
   [[nodiscard]] std::string TargetPid(const std::string& id) const {
     return Container(id) + "/pidns";
   }
-  [[nodiscard]] std::string ExecScratch(const std::string& id) const { return Container(id) + "/exec"; }
+  [[nodiscard]] std::string ExecScratch(const std::string& id) const {
+    return Container(id) + "/exec";
+  }
   [[nodiscard]] std::string RuntimeRoot(const std::string& handler) const {
     return run_ + "/runtime/" + handler;
   }

@@ -4,9 +4,9 @@
 namespace davit::server {
 
 grpc::Status ToGrpc(const absl::Status& status) {
-  return status.ok() ? grpc::Status::OK
-                     : grpc::Status(static_cast<grpc::StatusCode>(status.raw_code()),
-                                    Message(status));
+  return status.ok()
+             ? grpc::Status::OK
+             : grpc::Status(static_cast<grpc::StatusCode>(status.raw_code()), Message(status));
 }
 
 Context::Clock::time_point DeadlineOf(const grpc::ServerContextBase& context) {

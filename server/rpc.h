@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The one place where a call from gRPC becomes a call of a handler: deadline and cancellation into a
-// Context, absl::Status into grpc::Status, one log line, exceptions of libraries into INTERNAL.
+// The one place where a call from gRPC becomes a call of a handler: deadline and cancellation into
+// a Context, absl::Status into grpc::Status, one log line, exceptions of libraries into INTERNAL.
 //
-// Handlers that never block (List, Status, Stats: snapshots only) run on the gRPC thread; all others
-// on the executor for calls. A client that goes away cancels the handler's Context at once.
+// Handlers that never block (List, Status, Stats: snapshots only) run on the gRPC thread; all
+// others on the executor for calls. A client that goes away cancels the handler's Context at once.
 #pragma once
 
 #include <chrono>
@@ -12,9 +12,9 @@
 #include <string>
 #include <utility>
 
+#include "absl/status/statusor.h"
 #include <grpcpp/grpcpp.h>
 
-#include "absl/status/statusor.h"
 #include "base/context.h"
 #include "base/executor.h"
 #include "base/log.h"

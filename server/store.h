@@ -11,6 +11,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
+
 #include "base/id.h"
 #include "base/status.h"
 
@@ -54,8 +55,8 @@ class Store {
     auto next = std::next(it);
     if (it->first.size() != id.size() && next != by_id_.end() &&
         next->first.compare(0, id.size(), id) == 0) {
-      return InvalidArgument("{} ID {} is ambiguous: {} and {} begin with it; give more digits", kind_,
-                             id, ShortId(it->first), ShortId(next->first));
+      return InvalidArgument("{} ID {} is ambiguous: {} and {} begin with it; give more digits",
+                             kind_, id, ShortId(it->first), ShortId(next->first));
     }
     return it->second;
   }

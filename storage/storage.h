@@ -4,8 +4,8 @@
 //
 // On disk (storage/paths.h builds every path):
 //   <root>/davit.db              tables of this module: layers, images, image_names, containers_fs
-//   <root>/layers/<id>/diff      one layer's own files in overlay form; id is the hex of its diff ID
-//   <root>/layers/tmp-<random>   a layer being applied; removed at Open
+//   <root>/layers/<id>/diff      one layer's own files in overlay form; id is the hex of its diff
+//   ID <root>/layers/tmp-<random>   a layer being applied; removed at Open
 //   <root>/containers/<id>/{upper,work}   a container's writable layer
 //   <run>/containers/<id>/rootfs the overlay mount
 // A layer directory is named by its diff ID alone: an overlay diff does not depend on what is below
@@ -30,6 +30,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+
 #include "base/context.h"
 #include "base/digest.h"
 
@@ -40,9 +41,9 @@ class Db;
 namespace davit::storage {
 
 struct LayerInfo {
-  Digest diff_id;        // of the uncompressed tar
-  Digest blob;           // of what the registry sent; empty if unknown
-  uint64_t size = 0;     // bytes of regular files in diff/
+  Digest diff_id;     // of the uncompressed tar
+  Digest blob;        // of what the registry sent; empty if unknown
+  uint64_t size = 0;  // bytes of regular files in diff/
   uint64_t files = 0;
 };
 
@@ -54,7 +55,8 @@ class PendingLayer {
   [[nodiscard]] virtual const LayerInfo& info() const = 0;
 };
 
-// Applies one uncompressed tar stream. Not thread-safe; destroying it unfinished removes what it wrote.
+// Applies one uncompressed tar stream. Not thread-safe; destroying it unfinished removes what it
+// wrote.
 class LayerWriter {
  public:
   virtual ~LayerWriter() = default;
@@ -62,20 +64,20 @@ class LayerWriter {
   // that is malformed or hostile (names that leave the layer, device nodes where not allowed, …),
   // ResourceExhausted for a full disk or a limit passed.
   virtual absl::Status Write(std::span<const uint8_t> bytes) = 0;
-  // End of the stream: checks that the tar was complete, computes the diff ID, and fails with DataLoss
-  // if `expected_diff_id` (when not empty) is another.
+  // End of the stream: checks that the tar was complete, computes the diff ID, and fails with
+  // DataLoss if `expected_diff_id` (when not empty) is another.
   virtual absl::StatusOr<std::shared_ptr<PendingLayer>> Finish(const Digest& expected_diff_id,
                                                                const Digest& blob) = 0;
 };
 
 struct ImageRecord {
-  std::string id;                        // hex of the config's digest: what the CRI calls image ID
-  std::vector<std::string> tags;         // canonical names with tag: "docker.io/library/busybox:1"
-  std::vector<std::string> digests;      // canonical names with digest: "…/busybox@sha256:…"
-  std::string config_json;               // raw OCI image config
-  std::string manifest_json;             // raw manifest
-  std::vector<Digest> layers;            // diff IDs, lowest first
-  uint64_t size = 0;                     // sum of its layers' sizes plus config and manifest
+  std::string id;                    // hex of the config's digest: what the CRI calls image ID
+  std::vector<std::string> tags;     // canonical names with tag: "docker.io/library/busybox:1"
+  std::vector<std::string> digests;  // canonical names with digest: "…/busybox@sha256:…"
+  std::string config_json;           // raw OCI image config
+  std::string manifest_json;         // raw manifest
+  std::vector<Digest> layers;        // diff IDs, lowest first
+  uint64_t size = 0;                 // sum of its layers' sizes plus config and manifest
   int64_t pulled_at_ns = 0;
   bool pinned = false;
 };
@@ -118,8 +120,8 @@ class Storage {
   // merged. A tag that pointed to another image moves.
   virtual absl::Status CommitImage(const ImageRecord& image,
                                    const std::vector<std::shared_ptr<PendingLayer>>& layers) = 0;
-  // By 64-digit ID, "sha256:"+ID, unambiguous ID prefix (>= 3 digits), or canonical name with tag or
-  // digest. Nothing if absent; InvalidArgument if the prefix is ambiguous.
+  // By 64-digit ID, "sha256:"+ID, unambiguous ID prefix (>= 3 digits), or canonical name with tag
+  // or digest. Nothing if absent; InvalidArgument if the prefix is ambiguous.
   [[nodiscard]] virtual absl::StatusOr<std::optional<std::shared_ptr<const ImageRecord>>> FindImage(
       const std::string& id_or_name) const = 0;
   [[nodiscard]] virtual std::vector<std::shared_ptr<const ImageRecord>> ListImages() const = 0;
@@ -129,14 +131,16 @@ class Storage {
   // Removes the image with all its names, then the layers that nothing refers to any more.
   // FailedPrecondition while a container uses it. Unknown is success.
   virtual absl::Status RemoveImage(const std::string& image_id) = 0;
-  // Reads the image's file system without a container (to look up /etc/passwd): calls `body` with an
-  // O_PATH descriptor of a read-only mount of its layers, detached from any path.
+  // Reads the image's file system without a container (to look up /etc/passwd): calls `body` with
+  // an O_PATH descriptor of a read-only mount of its layers, detached from any path.
   virtual absl::Status WithImageRoot(const std::string& image_id,
                                      const std::function<absl::Status(int root_fd)>& body) = 0;
 
-  // --- container root file systems ----------------------------------------------------------------
-  // Makes upper and work and records that the container uses the image. Idempotent.
-  virtual absl::Status CreateRootfs(const std::string& container_id, const std::string& image_id) = 0;
+  // --- container root file systems
+  // ---------------------------------------------------------------- Makes upper and work and
+  // records that the container uses the image. Idempotent.
+  virtual absl::Status CreateRootfs(const std::string& container_id,
+                                    const std::string& image_id) = 0;
   // Mounts the overlay (if it is not) and returns the path.
   virtual absl::StatusOr<std::string> MountRootfs(const std::string& container_id,
                                                   const RootfsOptions& options) = 0;

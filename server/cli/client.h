@@ -8,9 +8,9 @@
 #include <memory>
 #include <string>
 
+#include "absl/status/statusor.h"
 #include <grpcpp/grpcpp.h>
 
-#include "absl/status/statusor.h"
 #include "base/status.h"
 #include "server/api/api.grpc.pb.h"
 #include "server/api/davit.grpc.pb.h"
@@ -26,9 +26,10 @@ class Client {
 
   // Client::Call(client.runtime(), &RuntimeService::Stub::Version, request)
   template <typename Stub, typename Request, typename Response>
-  absl::StatusOr<Response> Call(
-      Stub& stub, grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
-      const Request& request, std::chrono::seconds timeout = kQuick) {
+  absl::StatusOr<Response> Call(Stub& stub,
+                                grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&,
+                                                             Response*),
+                                const Request& request, std::chrono::seconds timeout = kQuick) {
     grpc::ClientContext context;
     context.set_deadline(std::chrono::system_clock::now() + timeout);
     Response response;

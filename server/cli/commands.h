@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The operator's commands, one file for each. Each prints to stdout and returns the error to show, or
-// an exit code of its own through *exit_code. main.cc knows the flags; commands know nothing of them.
+// The operator's commands, one file for each. Each prints to stdout and returns the error to show,
+// or an exit code of its own through *exit_code. main.cc knows the flags; commands know nothing of
+// them.
 #pragma once
 
 #include <string>
@@ -45,8 +46,8 @@ struct RunOptions {
   std::string log_directory;
   bool host_network = false;
   bool privileged = false;
-  bool detach = false;               // print IDs instead of following the output
-  bool remove = false;               // remove pod and container when it ends
+  bool detach = false;  // print IDs instead of following the output
+  bool remove = false;  // remove pod and container when it ends
 };
 absl::Status RunRun(const Globals& globals, const RunOptions& options, int* exit_code);
 
@@ -63,8 +64,8 @@ struct LogOptions {
   std::string container;
   bool follow = false;
   bool timestamps = false;
-  int64_t tail = -1;   // lines; -1: all
-  std::string since;   // RFC 3339 or a duration such as 10m
+  int64_t tail = -1;  // lines; -1: all
+  std::string since;  // RFC 3339 or a duration such as 10m
 };
 absl::Status RunLogs(const Globals& globals, const LogOptions& options);
 

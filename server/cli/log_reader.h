@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Reads CRI log files: `<RFC 3339 with nanoseconds> <stdout|stderr> <P|F> <text>`. A line that is not
-// of this form is shown as it is, never an error: a log is what it is.
+// Reads CRI log files: `<RFC 3339 with nanoseconds> <stdout|stderr> <P|F> <text>`. A line that is
+// not of this form is shown as it is, never an error: a log is what it is.
 #pragma once
 
 #include <cstdint>
@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+
 #include "base/fd.h"
 
 namespace davit::server::cli {
@@ -25,8 +26,8 @@ struct LogLine {
 
 std::optional<LogLine> ParseLogLine(std::string_view line);
 
-// Follows one path over rotations: when the file at the path is another than the open one, what is left
-// of the old one is read first.
+// Follows one path over rotations: when the file at the path is another than the open one, what is
+// left of the old one is read first.
 class LogReader {
  public:
   static absl::StatusOr<LogReader> Open(const std::string& path);

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <fmt/format.h>
-
 #include <chrono>
 #include <cstdio>
 #include <deque>
 #include <limits>
 #include <thread>
+
+#include <fmt/format.h>
 
 #include "base/time.h"
 #include "config/duration.h"
@@ -48,7 +48,8 @@ absl::StatusOr<int64_t> ParseSince(const std::string& text) {
   }
   auto moment = ParseRfc3339(text);
   if (!moment.ok()) {
-    return InvalidArgument("--since must be a duration such as 10m or an RFC 3339 time, not {}", text);
+    return InvalidArgument("--since must be a duration such as 10m or an RFC 3339 time, not {}",
+                           text);
   }
   return moment;
 }

@@ -44,11 +44,11 @@ std::string PullProgress::Line(const davit::v1::LayerProgress& layer) {
     case davit::v1::LAYER_DONE:
       return fmt::format("{} [{}] {} done", name, Bar(1), total);
     case davit::v1::LAYER_FETCHING: {
-      const double share = layer.total_bytes() == 0
-                               ? 0
-                               : static_cast<double>(layer.done_bytes()) /
-                                     static_cast<double>(layer.total_bytes());
-      return fmt::format("{} [{}] {} / {}", name, Bar(share), HumanBytes(layer.done_bytes()), total);
+      const double share = layer.total_bytes() == 0 ? 0
+                                                    : static_cast<double>(layer.done_bytes()) /
+                                                          static_cast<double>(layer.total_bytes());
+      return fmt::format("{} [{}] {} / {}", name, Bar(share), HumanBytes(layer.done_bytes()),
+                         total);
     }
     default:
       return fmt::format("{} waiting", name);

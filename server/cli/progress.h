@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Progress of a pull: one bar for each layer on a terminal, redrawn in place; elsewhere one line when a
-// layer is done.
+// Progress of a pull: one bar for each layer on a terminal, redrawn in place; elsewhere one line
+// when a layer is done.
 #pragma once
 
 #include <cstdint>

@@ -13,9 +13,8 @@ bool HasPrefix(const std::string& text, const std::string& prefix) {
 absl::StatusOr<std::vector<Object>> Candidates(Client& client, const std::string& name) {
   std::vector<Object> by_id;
   const runtime::v1::Container* newest = nullptr;
-  ASSIGN_OR_RETURN(
-      const auto containers,
-      DAVIT_RUNTIME_CALL(client, ListContainers, runtime::v1::ListContainersRequest()));
+  ASSIGN_OR_RETURN(const auto containers, DAVIT_RUNTIME_CALL(client, ListContainers,
+                                                             runtime::v1::ListContainersRequest()));
   for (const auto& container : containers.containers()) {
     if (HasPrefix(container.id(), name)) {
       by_id.push_back({.is_pod = false, .id = container.id()});
@@ -25,9 +24,8 @@ absl::StatusOr<std::vector<Object>> Candidates(Client& client, const std::string
       newest = &container;
     }
   }
-  ASSIGN_OR_RETURN(
-      const auto pods,
-      DAVIT_RUNTIME_CALL(client, ListPodSandbox, runtime::v1::ListPodSandboxRequest()));
+  ASSIGN_OR_RETURN(const auto pods, DAVIT_RUNTIME_CALL(client, ListPodSandbox,
+                                                       runtime::v1::ListPodSandboxRequest()));
   std::vector<Object> by_name;
   if (newest != nullptr) {
     by_name.push_back({.is_pod = false, .id = newest->id()});

@@ -14,8 +14,8 @@ struct Object {
   std::string id;
 };
 
-// NotFound or InvalidArgument (ambiguous) with what the name could mean. Of containers with one name
-// the newest is meant.
+// NotFound or InvalidArgument (ambiguous) with what the name could mean. Of containers with one
+// name the newest is meant.
 absl::StatusOr<Object> Resolve(Client& client, const std::string& name);
 absl::StatusOr<std::string> ResolveContainer(Client& client, const std::string& name);
 

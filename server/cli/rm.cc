@@ -8,7 +8,8 @@
 namespace davit::server::cli {
 namespace {
 
-absl::Status RefuseRunningContainer(Client& client, const std::string& name, const std::string& id) {
+absl::Status RefuseRunningContainer(Client& client, const std::string& name,
+                                    const std::string& id) {
   runtime::v1::ContainerStatusRequest request;
   request.set_container_id(id);
   ASSIGN_OR_RETURN(const auto response, DAVIT_RUNTIME_CALL(client, ContainerStatus, request));

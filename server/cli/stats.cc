@@ -22,8 +22,7 @@ absl::Status RunStats(const Globals& globals) {
   for (const auto& stats : response.stats()) {
     const auto& memory = stats.memory();
     table.Add({ShortId(stats.attributes().id()), stats.attributes().metadata().name(),
-               HumanDuration(
-                   static_cast<int64_t>(stats.cpu().usage_core_nano_seconds().value())),
+               HumanDuration(static_cast<int64_t>(stats.cpu().usage_core_nano_seconds().value())),
                HumanBytes(memory.usage_bytes().value()),
                HumanBytes(memory.working_set_bytes().value()),
                stats.has_writable_layer() ? HumanBytes(stats.writable_layer().used_bytes().value())

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "absl/synchronization/mutex.h"
+
 #include "server/state/state.pb.h"
 
 namespace davit::server {
@@ -17,7 +18,10 @@ class Container {
   using Record = davit::state::v1::ContainerRecord;
 
   explicit Container(std::shared_ptr<const Record> record)
-      : id_(record->id()), sandbox_id_(record->sandbox_id()), name_(record->name()), record_(std::move(record)) {}
+      : id_(record->id()),
+        sandbox_id_(record->sandbox_id()),
+        name_(record->name()),
+        record_(std::move(record)) {}
 
   [[nodiscard]] const std::string& id() const { return id_; }
   [[nodiscard]] const std::string& sandbox_id() const { return sandbox_id_; }
@@ -34,8 +38,8 @@ class Container {
     record_ = std::move(record);
   }
 
-  // Held for the whole of Create, Start, Remove, Update and the short parts of Stop (never while Stop
-  // waits for the container to end). Order: sandbox.op_mutex before container.op_mutex.
+  // Held for the whole of Create, Start, Remove, Update and the short parts of Stop (never while
+  // Stop waits for the container to end). Order: sandbox.op_mutex before container.op_mutex.
   absl::Mutex op_mutex;
 
  private:

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "absl/synchronization/mutex.h"
+
 #include "server/image/credentials.h"
 
 namespace davit::server {

@@ -8,12 +8,12 @@ namespace davit::server {
 
 namespace v1 = runtime::v1;
 
-#define DAVIT_DISPATCH(Method, where)                                                       \
-  grpc::ServerUnaryReactor* ImageServiceImpl::Method(grpc::CallbackServerContext* context,  \
-                                                     const v1::Method##Request* request,    \
-                                                     v1::Method##Response* response) {      \
-    return dispatcher_.Dispatch<v1::Method##Request, v1::Method##Response>(                 \
-        where, #Method, context, request, response, server::Method);                        \
+#define DAVIT_DISPATCH(Method, where)                                                      \
+  grpc::ServerUnaryReactor* ImageServiceImpl::Method(grpc::CallbackServerContext* context, \
+                                                     const v1::Method##Request* request,   \
+                                                     v1::Method##Response* response) {     \
+    return dispatcher_.Dispatch<v1::Method##Request, v1::Method##Response>(                \
+        where, #Method, context, request, response, server::Method);                       \
   }
 
 DAVIT_DISPATCH(ListImages, RunOn::kGrpcThread)

@@ -13,23 +13,22 @@ namespace davit::server {
 
 namespace v1 = runtime::v1;
 
-#define DAVIT_DISPATCH(Method, where)                                                         \
-  grpc::ServerUnaryReactor* RuntimeServiceImpl::Method(grpc::CallbackServerContext* context,  \
-                                                       const v1::Method##Request* request,    \
-                                                       v1::Method##Response* response) {      \
-    return dispatcher_.Dispatch<v1::Method##Request, v1::Method##Response>(                   \
-        where, #Method, context, request, response, server::Method);                          \
+#define DAVIT_DISPATCH(Method, where)                                                        \
+  grpc::ServerUnaryReactor* RuntimeServiceImpl::Method(grpc::CallbackServerContext* context, \
+                                                       const v1::Method##Request* request,   \
+                                                       v1::Method##Response* response) {     \
+    return dispatcher_.Dispatch<v1::Method##Request, v1::Method##Response>(                  \
+        where, #Method, context, request, response, server::Method);                         \
   }
-#define DAVIT_LATER(Method)                                                             \
-  grpc::ServerUnaryReactor* RuntimeServiceImpl::Method(grpc::CallbackServerContext*,    \
-                                                       const v1::Method##Request*,      \
-                                                       v1::Method##Response*) {         \
-    return new RefusedUnary(UnimplementedMethod(#Method));                              \
+#define DAVIT_LATER(Method)                                                              \
+  grpc::ServerUnaryReactor* RuntimeServiceImpl::Method(                                  \
+      grpc::CallbackServerContext*, const v1::Method##Request*, v1::Method##Response*) { \
+    return new RefusedUnary(UnimplementedMethod(#Method));                               \
   }
-#define DAVIT_LATER_STREAM(Method, Request, Response)                      \
-  grpc::ServerWriteReactor<v1::Response>* RuntimeServiceImpl::Method(      \
-      grpc::CallbackServerContext*, const v1::Request*) {                  \
-    return new RefusedStream<v1::Response>(UnimplementedMethod(#Method));  \
+#define DAVIT_LATER_STREAM(Method, Request, Response)                                              \
+  grpc::ServerWriteReactor<v1::Response>* RuntimeServiceImpl::Method(grpc::CallbackServerContext*, \
+                                                                     const v1::Request*) {         \
+    return new RefusedStream<v1::Response>(UnimplementedMethod(#Method));                          \
   }
 
 DAVIT_DISPATCH(Version, RunOn::kGrpcThread)

@@ -12,11 +12,11 @@ class RuntimeServiceImpl final : public runtime::v1::RuntimeService::CallbackSer
  public:
   RuntimeServiceImpl(Node& node, Executor& calls) : dispatcher_{node, calls} {}
 
-#define DAVIT_UNARY(Method)                                              \
-  grpc::ServerUnaryReactor* Method(grpc::CallbackServerContext* context, \
+#define DAVIT_UNARY(Method)                                                     \
+  grpc::ServerUnaryReactor* Method(grpc::CallbackServerContext* context,        \
                                    const runtime::v1::Method##Request* request, \
                                    runtime::v1::Method##Response* response) override;
-#define DAVIT_STREAM(Method, Request, Response)         \
+#define DAVIT_STREAM(Method, Request, Response)            \
   grpc::ServerWriteReactor<runtime::v1::Response>* Method( \
       grpc::CallbackServerContext* context, const runtime::v1::Request* request) override;
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "absl/status/statusor.h"
+
 #include "base/context.h"
 #include "server/api/api.pb.h"
 #include "server/node.h"

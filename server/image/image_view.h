@@ -8,6 +8,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+
 #include "server/api/api.pb.h"
 #include "server/node.h"
 #include "storage/storage.h"
@@ -16,8 +17,8 @@ namespace davit::server {
 
 runtime::v1::Image ToCri(const storage::ImageRecord& record);
 
-// By ID, ID prefix, or any form of its name ("busybox", "docker.io/library/busybox:latest"); nothing
-// if it is not here. InvalidArgument for a name that is no reference.
+// By ID, ID prefix, or any form of its name ("busybox", "docker.io/library/busybox:latest");
+// nothing if it is not here. InvalidArgument for a name that is no reference.
 absl::StatusOr<std::optional<std::shared_ptr<const storage::ImageRecord>>> FindImage(
     const Node& node, const std::string& name);
 

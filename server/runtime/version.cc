@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "server/runtime/runtime_rpcs.h"
 #include "server/version.h"
+
+#include "server/runtime/runtime_rpcs.h"
 
 namespace davit::server {
 

@@ -17,8 +17,7 @@ std::string VerboseInfo(const Node& node, const Sandbox::Record& record) {
       {"logDirectory", record.log_directory()},
       {"state", davit::state::v1::SandboxState_Name(record.state())},
   };
-  const auto network =
-      record.config().linux().security_context().namespace_options().network();
+  const auto network = record.config().linux().security_context().namespace_options().network();
   if (network != runtime::v1::NODE) {
     info["netns"] = paths.Pin(record.id(), "net");
   }

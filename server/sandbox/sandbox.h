@@ -8,6 +8,7 @@
 #include <string>
 
 #include "absl/synchronization/mutex.h"
+
 #include "server/state/state.pb.h"
 
 namespace davit::server {

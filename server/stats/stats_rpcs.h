@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Handlers of statistics: cgroup counters read at the moment of the request (kernel memory, no disk,
-// no fork), the size of the writable layer from a background sample.
+// Handlers of statistics: cgroup counters read at the moment of the request (kernel memory, no
+// disk, no fork), the size of the writable layer from a background sample.
 #pragma once
 
 #include "absl/status/statusor.h"
+
 #include "base/context.h"
 #include "server/api/api.pb.h"
 #include "server/node.h"

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// How much each container has written into its root file system. Walking a directory tree is slow, so
-// it happens in the background: a request gets the newest sample, whose timestamp says how old it is,
-// and asks for a new one when it is older than the refresh interval. An idle daemon walks nothing.
-// Thread-safe.
+// How much each container has written into its root file system. Walking a directory tree is slow,
+// so it happens in the background: a request gets the newest sample, whose timestamp says how old
+// it is, and asks for a new one when it is older than the refresh interval. An idle daemon walks
+// nothing. Thread-safe.
 #pragma once
 
 #include <chrono>
@@ -13,6 +13,7 @@
 #include <string>
 
 #include "absl/synchronization/mutex.h"
+
 #include "base/executor.h"
 #include "storage/storage.h"
 
