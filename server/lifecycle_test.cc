@@ -4,6 +4,7 @@
 #include <signal.h>
 
 #include <chrono>
+#include <iostream>
 #include <string>
 #include <thread>
 #include <vector>
@@ -457,6 +458,26 @@ TEST_F(Lifecycle, EveryStepMayFail) {
     EXPECT_TRUE(StopPod(down).ok()) << point;
     m().RemovePod(down);
     ExpectNothingLeft(point);
+  }
+}
+
+// A figure, not a proof: run by hand with --gtest_also_run_disabled_tests.
+TEST_F(Lifecycle, DISABLED_RecoveryOfManyContainers) {
+  constexpr int kContainers = 100;
+  for (int i = 0; i < kContainers / 10; ++i) {
+    const std::string pod = m().RunPod(PodConfig("many" + std::to_string(i)));
+    for (int j = 0; j < 10; ++j) {
+      m().StartShell(pod, "c" + std::to_string(j), kForever);
+    }
+  }
+  m().End();
+  const auto begin = std::chrono::steady_clock::now();
+  m().Start();
+  const auto taken = std::chrono::steady_clock::now() - begin;
+  std::cout << kContainers << " running containers recovered in "
+            << std::chrono::duration_cast<std::chrono::milliseconds>(taken).count() << " ms\n";
+  for (const auto& container : m().node().containers.List()) {
+    EXPECT_EQ(container->record()->state(), sv1::CONTAINER_RUNNING);
   }
 }
 

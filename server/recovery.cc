@@ -252,6 +252,7 @@ void Recovery::LoadContainer(sv1::ContainerRecord record) {
 }
 
 absl::Status Recovery::Run() {
+  const int64_t begin = NowNanos();
   ASSIGN_OR_RETURN(StateDb::All all, node_.state.LoadAll());
   for (const auto& damaged : all.damaged) {
     log::Error("the record of {} is damaged: what is left of it is removed", damaged);
@@ -271,8 +272,9 @@ absl::Status Recovery::Run() {
     work_.push_back(std::move(leftover));
   }
   if (!all.sandboxes.empty() || !work_.empty()) {
-    log::Info("recovered {} sandboxes and {} containers, {} things to finish", all.sandboxes.size(),
-              all.containers.size(), work_.size());
+    log::Info("recovered {} sandboxes and {} containers in {}, {} things to finish",
+              node_.sandboxes.List().size(), node_.containers.List().size(),
+              HumanDuration(NowNanos() - begin), work_.size());
   }
   RunInBackground(node_, std::move(work_));
   return absl::OkStatus();

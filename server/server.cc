@@ -4,7 +4,6 @@
 #include <malloc.h>
 #include <signal.h>
 #include <sys/stat.h>
-#include <systemd/sd-daemon.h>
 
 #include <chrono>
 #include <filesystem>
@@ -13,6 +12,7 @@
 #include <string>
 
 #include <grpcpp/grpcpp.h>
+#include <systemd/sd-daemon.h>
 
 #include "base/caps.h"
 #include "base/db.h"
@@ -42,8 +42,8 @@ constexpr size_t kMaxCalls = 512;                // handlers that may wait at on
 constexpr auto kUsageRefresh = 10s;
 constexpr auto kShutdownGrace = 5s;
 
-// Threads come and go with the load; their arenas would stay. Two are enough for our allocation rate
-// and keep an idle daemon small.
+// Threads come and go with the load; their arenas would stay. Two are enough for our allocation
+// rate and keep an idle daemon small.
 void BoundMemory() {
   mallopt(M_ARENA_MAX, 2);
   mallopt(M_TRIM_THRESHOLD, 128 << 10);
@@ -77,6 +77,15 @@ class Daemon {
     return daemon;
   }
 
+  // An exit that is noticed while members go away must find nobody to call.
+  ~Daemon() {
+    if (exits_) {
+      exits_->Detach();
+    }
+  }
+  Daemon(const Daemon&) = delete;
+  Daemon& operator=(const Daemon&) = delete;
+
   Node& node() { return *node_; }
   Executor& calls() { return calls_; }
 
@@ -90,14 +99,14 @@ class Daemon {
     RETURN_IF_ERROR(ClaimSocketPath(config_.socket));
     ASSIGN_OR_RETURN(db_, Db::Open(JoinPath(config_.storage.root, "davit.db")));
     ASSIGN_OR_RETURN(state_, StateDb::Open(*db_));
-    ASSIGN_OR_RETURN(
-        storage_, storage::Storage::Open(
-                      {.root = config_.storage.root,
-                       .run = config_.storage.run,
-                       .sync = config_.storage.sync,
-                       .max_layer_bytes = static_cast<uint64_t>(config_.image.max_layer_bytes),
-                       .mount_options = config_.storage.mount_options},
-                      *db_));
+    ASSIGN_OR_RETURN(storage_,
+                     storage::Storage::Open(
+                         {.root = config_.storage.root,
+                          .run = config_.storage.run,
+                          .sync = config_.storage.sync,
+                          .max_layer_bytes = static_cast<uint64_t>(config_.image.max_layer_bytes),
+                          .mount_options = config_.storage.mount_options},
+                         *db_));
     return absl::OkStatus();
   }
 

@@ -279,12 +279,14 @@ std::vector<std::string> TestMachine::Leftovers() {
   add("root/containers", list(config_.storage.root + "/containers"));
   add("rootfs", daemon_->storage->ListRootfs());
   add("network", list(dir_ + "/cni"));
-  for (const auto& controller : {"memory", "pids", ""}) {
-    const std::string dir =
-        daemon_->cgroups->Dir(controller, config_.runtime.default_cgroup_parent);
-    for (const auto& name : list(dir)) {
-      if (name.starts_with("pod")) {
-        left.push_back("cgroup " + name);
+  // Every hierarchy: the OCI runtime makes the cgroup in those without a controller, too.
+  const std::string parent = config_.runtime.default_cgroup_parent;
+  for (const auto& hierarchy : list("/sys/fs/cgroup")) {
+    for (const auto& path : {hierarchy + parent, parent}) {
+      for (const auto& name : list("/sys/fs/cgroup/" + path)) {
+        if (name.starts_with("pod")) {
+          left.push_back("cgroup " + path + "/" + name);
+        }
       }
     }
   }

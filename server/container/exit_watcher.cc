@@ -6,7 +6,6 @@
 
 #include <chrono>
 #include <utility>
-#include <vector>
 
 #include "absl/time/time.h"
 
@@ -116,26 +115,30 @@ ExitWatcher::~ExitWatcher() {
 void ExitWatcher::Attach(Node& node) {
   node_ = &node;
   executor_ = std::make_unique<Executor>(kThreads);
+  absl::MutexLock lock(&mutex_);
+  detached_ = false;
 }
 
 void ExitWatcher::Detach() {
-  if (node_ == nullptr) {
-    return;
-  }
-  std::vector<std::shared_ptr<Entry>> entries;
+  std::map<std::string, std::shared_ptr<Entry>> entries;
   {
     absl::MutexLock lock(&mutex_);
-    for (const auto& [id, entry] : entries_) {
-      entries.push_back(entry);
+    if (std::exchange(detached_, true)) {
+      return;
     }
+    entries.swap(entries_);
   }
-  for (const auto& entry : entries) {
+  for (const auto& [id, entry] : entries) {
     node_->loop.Unwatch(entry->watch);
   }
   executor_.reset();
-  node_ = nullptr;
+}
+
+void ExitWatcher::RunLater(std::function<void()> work) {
   absl::MutexLock lock(&mutex_);
-  entries_.clear();
+  if (!detached_) {
+    executor_->Run(std::move(work));
+  }
 }
 
 absl::Status ExitWatcher::Watch(std::shared_ptr<Container> container, UniqueFd monitor_pidfd) {
@@ -143,80 +146,73 @@ absl::Status ExitWatcher::Watch(std::shared_ptr<Container> container, UniqueFd m
   auto entry = std::make_shared<Entry>();
   entry->container = std::move(container);
   entry->pidfd = std::move(monitor_pidfd);
-  {
-    absl::MutexLock lock(&mutex_);
-    entries_[id] = entry;
-  }
-  // One shot: a pidfd stays readable, and the handling is not done within the callback.
-  auto watch = node_->loop.Watch(entry->pidfd.get(), EPOLLIN | EPOLLONESHOT,
-                                 [this, id](uint32_t) { OnMonitorEnd(id); });
   absl::MutexLock lock(&mutex_);
-  if (!watch.ok()) {
-    entries_.erase(id);
-    return Annotate(watch.status(), "watch the monitor of container " + ShortId(id));
+  if (detached_) {
+    return absl::OkStatus();  // the next daemon finds it
   }
-  entry->watch = *watch;
+  // One shot: a pidfd stays readable, and the handling is not done within the callback. The
+  // callback waits for the mutex, never the loop for a callback.
+  ASSIGN_OR_RETURN(entry->watch, node_->loop.Watch(entry->pidfd.get(), EPOLLIN | EPOLLONESHOT,
+                                                   [this, id](uint32_t) { OnMonitorEnd(id); }));
+  entries_[id] = std::move(entry);
   return absl::OkStatus();
 }
 
 void ExitWatcher::OnMonitorEnd(const std::string& id) {
-  executor_->Run([this, id] {
-    std::shared_ptr<Entry> entry;
-    {
-      absl::MutexLock lock(&mutex_);
-      auto it = entries_.find(id);
-      if (it == entries_.end()) {
-        return;
-      }
-      entry = it->second;
-    }
-    Finish(entry);
-  });
+  absl::MutexLock lock(&mutex_);
+  const auto it = entries_.find(id);
+  if (it != entries_.end() && !detached_) {
+    executor_->Run([this, entry = it->second] { Finish(entry); });
+  }
 }
 
 void ExitWatcher::Finish(const std::shared_ptr<Entry>& entry) {
   Container& container = *entry->container;
-  EventLoop::WatchId watch = 0;
   {
-    // Whoever started the container holds the mutex until Watch has returned.
+    // Whoever started the container holds the mutex until it is watched.
     absl::MutexLock op(&container.op_mutex);
     log::IfError(RecordExit(*node_, container),
                  "record the exit of container " + ShortId(container.id()));
     absl::MutexLock lock(&mutex_);
-    watch = entry->watch;
     entry->done = true;
     entries_.erase(container.id());
   }
-  node_->loop.Unwatch(watch);
+  node_->loop.Unwatch(entry->watch);
   oci::ReapMonitor(entry->pidfd.get());
   // Behind the exits that are waiting to be recorded.
-  executor_->Run([this, entry] {
-    absl::MutexLock op(&entry->container->op_mutex);
-    if (entry->container->record()->state() != sv1::CONTAINER_EXITED) {
-      return;  // being removed: that releases
-    }
-    Context ctx(kReleaseTimeout);
-    log::IfError(ReleaseContainer(*node_, ctx, *entry->container),
-                 "release container " + ShortId(entry->container->id()));
-  });
+  RunLater([this, entry] { Release(entry); });
+}
+
+void ExitWatcher::Release(const std::shared_ptr<Entry>& entry) {
+  absl::MutexLock op(&entry->container->op_mutex);
+  if (entry->container->record()->state() != sv1::CONTAINER_EXITED) {
+    return;  // being removed: that releases
+  }
+  Context ctx(kReleaseTimeout);
+  log::IfError(ReleaseContainer(*node_, ctx, *entry->container),
+               "release container " + ShortId(entry->container->id()));
 }
 
 absl::Status ExitWatcher::AwaitExit(Context& ctx, const std::string& id) {
   absl::MutexLock lock(&mutex_);
-  auto it = entries_.find(id);
+  const auto it = entries_.find(id);
   if (it == entries_.end()) {
     return absl::OkStatus();
   }
   const std::shared_ptr<Entry> entry = it->second;
   while (!mutex_.AwaitWithTimeout(absl::Condition(&entry->done), kCancelGranularity)) {
     RETURN_IF_ERROR(ctx.Check());
+    if (detached_) {
+      return Unavailable("davit is stopping: the end of container {} is not waited for",
+                         ShortId(id));
+    }
   }
   return absl::OkStatus();
 }
 
 bool ExitWatcher::ClaimStopSignal(const std::string& id) {
   absl::MutexLock lock(&mutex_);
-  auto it = entries_.find(id);
+  const auto it = entries_.find(id);
   return it != entries_.end() && !std::exchange(it->second->stop_signalled, true);
 }
 

@@ -10,6 +10,7 @@
 // other work is queued. Thread-safe.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -36,13 +37,15 @@ class ExitWatcher {
 
   // Before any other call. The node outlives the time until Detach().
   void Attach(Node& node);
-  // Ends all watching and waits for what is being handled. Containers run on.
+  // Ends all watching and waits for what is being handled. Containers run on, for the next daemon
+  // to find. Nothing is watched after it.
   void Detach();
 
   // From RUNNING on. The holder of op_mutex calls it after the record is saved.
   absl::Status Watch(std::shared_ptr<Container> container, UniqueFd monitor_pidfd);
 
-  // Waits until the exit is on record. A container that is not watched is success.
+  // Waits until the exit is on record. A container that is not watched is success; Unavailable when
+  // the daemon stops.
   absl::Status AwaitExit(Context& ctx, const std::string& id);
 
   // True for the first to ask while the container is watched: who sends the stop signal.
@@ -53,10 +56,14 @@ class ExitWatcher {
 
   void OnMonitorEnd(const std::string& id);
   void Finish(const std::shared_ptr<Entry>& entry);
+  void Release(const std::shared_ptr<Entry>& entry);
+  // Unless the daemon stops.
+  void RunLater(std::function<void()> work);
 
   Node* node_ = nullptr;
   std::unique_ptr<Executor> executor_;
   absl::Mutex mutex_;
+  bool detached_ ABSL_GUARDED_BY(mutex_) = true;
   std::map<std::string, std::shared_ptr<Entry>> entries_ ABSL_GUARDED_BY(mutex_);
 };
 
