@@ -21,7 +21,6 @@
 namespace davit::e2e {
 namespace {
 
-// Data of a test need not survive a power cut: without sync the tests take half the time.
 constexpr char kConfig[] = R"(socket: {dir}/davit.sock
 log_level: debug
 runtime:
@@ -30,7 +29,6 @@ runtime:
 storage:
   root: {dir}/root
   run: {dir}/run
-  sync: false
 network:
   config_dir: {dir}/net.d
   plugin_dirs: [{dir}/cni-bin, /usr/lib/cni]

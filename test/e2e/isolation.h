@@ -2,8 +2,9 @@
 //
 // A test program runs its tests in PID, mount, network, IPC and UTS namespaces of its own: programs
 // run side by side with the same addresses and ports, and whatever a failed test leaves (processes,
-// mounts, links, firewall rules) ends with the program. What no namespace holds, a directory and a
-// cgroup, is removed by the process that stays outside.
+// mounts, links, firewall rules) ends with the program, and its files with them: they are in
+// memory. What no namespace holds, an empty directory and a cgroup, is removed by the process that
+// stays outside.
 #pragma once
 
 #include <string>
