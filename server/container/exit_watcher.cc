@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <sys/epoll.h>
 
+#include <algorithm>
 #include <chrono>
 #include <utility>
 
@@ -35,6 +36,8 @@ void FillExit(Container::Record& record, const oci::ExitInfo& exit) {
   record.set_state(sv1::CONTAINER_EXITED);
   record.set_exit_code(exit.exit_code);
   record.set_finished_at(exit.finished_at_ns);
+  // The start is noted when the daemon hears of it; a quick container has ended by then.
+  record.set_started_at(std::min(record.started_at(), exit.finished_at_ns));
   record.set_reason(ExitReason(exit.exit_code, exit.oom_killed));
 }
 
