@@ -78,8 +78,9 @@ std::string Fingerprint(const Credentials& credentials) {
   }
   // Lengths keep fields apart whatever bytes they hold.
   std::string all;
-  for (const std::string* field : {&credentials.username, &credentials.password, &credentials.auth,
-                                   &credentials.identity_token, &credentials.registry_token}) {
+  for (const std::string* field :
+       {&credentials.username, &credentials.password, &credentials.auth,
+        &credentials.identity_token, &credentials.registry_token, &credentials.server_address}) {
     all += std::to_string(field->size()) + ":" + *field;
   }
   return Digest::Sha256Of(all).hex();

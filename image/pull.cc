@@ -212,9 +212,9 @@ std::vector<LayerProgress> PullProgress::Get() const {
 }
 
 absl::StatusOr<PullResult> RunPull(Context& ctx, const PullEnvironment& environment,
-                                   const Reference& reference, const Credentials& credentials,
+                                   const Reference& reference, const PullRequest& request,
                                    PullProgress& progress) {
-  ASSIGN_OR_RETURN(auto source, Source::Create(reference, credentials, environment.config));
+  ASSIGN_OR_RETURN(auto source, Source::Create(reference, request.credentials, environment.config));
   return PullJob(environment, reference, progress, std::move(source)).Run(ctx);
 }
 

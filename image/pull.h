@@ -61,7 +61,7 @@ struct PullEnvironment {
 };
 
 absl::StatusOr<PullResult> RunPull(Context& ctx, const PullEnvironment& environment,
-                                   const Reference& reference, const Credentials& credentials,
+                                   const Reference& reference, const PullRequest& request,
                                    PullProgress& progress);
 
 }  // namespace davit::image

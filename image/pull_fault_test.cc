@@ -284,7 +284,7 @@ TEST_F(PullFaultTest, CancelEndsAStalledPullAtOnce) {
   Fail(Blob(), 1000, [](const FakeRequest&, FakeResponse& r) { r.stall_after = 1000; });
   Context ctx;
   absl::StatusOr<PullResult> result = absl::UnknownError("");
-  std::thread pull([&] { result = puller_->Pull(ctx, Name("/app:1"), {}, nullptr); });
+  std::thread pull([&] { result = puller_->Pull(ctx, {.name = Name("/app:1")}, nullptr); });
   const auto limit = Clock::now() + std::chrono::seconds(10);
   while (LayerDirectories().empty() && Clock::now() < limit) {
     std::this_thread::yield();
@@ -305,7 +305,7 @@ TEST_F(PullFaultTest, OneCallersDeadlineDoesNotEndAnothersPull) {
   absl::StatusOr<PullResult> patient = absl::UnknownError("");
   std::thread other([&] { patient = Pull(Name("/app:1")); });
   Context hasty(std::chrono::milliseconds(200));
-  const auto result = puller_->Pull(hasty, Name("/app:1"), {}, nullptr);
+  const auto result = puller_->Pull(hasty, {.name = Name("/app:1")}, nullptr);
   EXPECT_TRUE(absl::IsDeadlineExceeded(result.status())) << result.status();
   other.join();
   EXPECT_TRUE(patient.ok()) << patient.status();
@@ -338,7 +338,7 @@ TEST_F(PullFaultTest, EndOfThePullerEndsItsPulls) {
   MakePuller();
   Fail(Blob(), 1000, [](const FakeRequest&, FakeResponse& r) { r.stall_after = 1000; });
   Context ctx(std::chrono::milliseconds(300));
-  EXPECT_FALSE(puller_->Pull(ctx, Name("/app:1"), {}, nullptr).ok());
+  EXPECT_FALSE(puller_->Pull(ctx, {.name = Name("/app:1")}, nullptr).ok());
   puller_.reset();
   ExpectNothingLeft();
 }

@@ -33,7 +33,7 @@ void PullFixture::MakePuller() {
 absl::StatusOr<PullResult> PullFixture::Pull(const std::string& name,
                                              const Credentials& credentials) {
   Context ctx(std::chrono::seconds(30));
-  return puller_->Pull(ctx, name, credentials, nullptr);
+  return puller_->Pull(ctx, {.name = name, .credentials = credentials}, nullptr);
 }
 
 void PullFixture::ExpectFailure(const absl::StatusOr<PullResult>& result, absl::StatusCode code,

@@ -183,7 +183,7 @@ TEST_F(PullTest, ProgressEndsWithAllBytes) {
   registry_.Add("app", "1", image);
   Context ctx(std::chrono::seconds(30));
   std::vector<LayerProgress> last;
-  const auto result = puller_->Pull(ctx, Name("/app:1"), {},
+  const auto result = puller_->Pull(ctx, {.name = Name("/app:1")},
                                     [&last](const std::vector<LayerProgress>& all) { last = all; });
   ASSERT_TRUE(result.ok()) << result.status();
   ASSERT_EQ(last.size(), 2U);

@@ -5,6 +5,7 @@
 
 #include "base/executor.h"
 #include "base/status.h"
+#include "base/text.h"
 #include "image/auth.h"
 #include "image/flights.h"
 #include "image/mirrors.h"
@@ -28,6 +29,12 @@ absl::Status Describe(const absl::Status& status, const std::string& name) {
   return absl::IsUnavailable(status) ? Annotate(described, "RegistryUnavailable") : described;
 }
 
+// Pulls are the same if they may ask for the same with the same right.
+std::string FlightKey(const Reference& reference, const PullRequest& request) {
+  return Join({reference.canonical(), Fingerprint(request.credentials), request.pod_namespace},
+              "|");
+}
+
 class PullerImpl : public Puller {
  public:
   PullerImpl(const config::Image& config, storage::Storage& storage, Executor& executor)
@@ -38,18 +45,17 @@ class PullerImpl : public Puller {
         layers_(layer_threads_),
         pulls_(executor) {}
 
-  absl::StatusOr<PullResult> Pull(Context& ctx, const std::string& name,
-                                  const Credentials& credentials,
+  absl::StatusOr<PullResult> Pull(Context& ctx, const PullRequest& request,
                                   const ProgressFn& progress) override {
-    ASSIGN_OR_RETURN(const Reference reference, ParseName(name));
+    ASSIGN_OR_RETURN(const Reference reference, ParseName(request.name));
     ASSIGN_OR_RETURN(auto present, FindByDigest(reference));
     if (present) {
       return *std::move(present);
     }
-    const std::string key = reference.canonical() + "|" + Fingerprint(credentials);
+    const std::string key = FlightKey(reference, request);
     PullFlights::Ticket ticket = pulls_.Join(
-        key, [this, reference, credentials](Context& pull_ctx, PullProgress& pull_progress) {
-          return RunPull(pull_ctx, environment_, reference, credentials, pull_progress);
+        key, [this, reference, request](Context& pull_ctx, PullProgress& pull_progress) {
+          return RunPull(pull_ctx, environment_, reference, request, pull_progress);
         });
     auto result = Await(ctx, ticket, progress);
     if (!result.ok()) {

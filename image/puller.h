@@ -39,7 +39,14 @@ struct Credentials {
   std::string auth = {};            // base64 "user:password"
   std::string identity_token = {};  // OAuth2 refresh token
   std::string registry_token = {};  // bearer token, used as it is
+  std::string server_address = {};  // the registry that they are for; "": whichever is asked
   [[nodiscard]] bool empty() const;
+};
+
+struct PullRequest {
+  std::string name;                // as the user wrote it
+  Credentials credentials = {};    // the request's own
+  std::string pod_namespace = {};  // of the pod that the image is for; "" if none is known
 };
 
 struct LayerProgress {
@@ -65,9 +72,8 @@ class Puller {
                                                         Executor& executor);
   virtual ~Puller() = default;
 
-  // `name` as the user wrote it. When `ctx` ends the pull ends, unless another caller waits for it.
-  virtual absl::StatusOr<PullResult> Pull(Context& ctx, const std::string& name,
-                                          const Credentials& credentials,
+  // When `ctx` ends the pull ends, unless another caller waits for it.
+  virtual absl::StatusOr<PullResult> Pull(Context& ctx, const PullRequest& request,
                                           const ProgressFn& progress) = 0;
 };
 

@@ -66,10 +66,9 @@ class FileCni final : public network::Cni {
 
 class NoPuller final : public image::Puller {
  public:
-  absl::StatusOr<image::PullResult> Pull(Context&, const std::string& name,
-                                         const image::Credentials&,
+  absl::StatusOr<image::PullResult> Pull(Context&, const image::PullRequest& request,
                                          const image::ProgressFn&) override {
-    return Unavailable("no registry has {}", name);
+    return Unavailable("no registry has {}", request.name);
   }
 };
 

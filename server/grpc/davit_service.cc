@@ -6,7 +6,7 @@
 
 #include "absl/synchronization/mutex.h"
 
-#include "server/image/credentials.h"
+#include "server/image/pull_request.h"
 
 namespace davit::server {
 namespace {
@@ -33,8 +33,9 @@ class PullCall final : public grpc::ServerWriteReactor<PullImageProgress> {
 
   void Run(Node& node) {
     const int64_t started = NowNanos();
-    auto result = node.puller.Pull(ctx_, request_.image().image(), ToCredentials(request_.auth()),
-                                   [this](const auto& layers) { Offer(ToMessage(layers)); });
+    auto result = node.puller.Pull(
+        ctx_, ToPullRequest(request_.image(), request_.auth(), request_.sandbox_config()),
+        [this](const auto& layers) { Offer(ToMessage(layers)); });
     LogCall("PullImage (with progress)", started, result.status());
     PullImageProgress last;
     if (result.ok()) {

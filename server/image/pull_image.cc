@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "server/image/credentials.h"
 #include "server/image/image_rpcs.h"
+#include "server/image/pull_request.h"
 
 namespace davit::server {
 
@@ -11,8 +11,10 @@ absl::StatusOr<runtime::v1::PullImageResponse> PullImage(
     return InvalidArgument("the request names no image to pull");
   }
   ctx.SetStage("pull " + name);
-  ASSIGN_OR_RETURN(auto result,
-                   node.puller.Pull(ctx, name, ToCredentials(request.auth()), nullptr));
+  ASSIGN_OR_RETURN(
+      auto result,
+      node.puller.Pull(
+          ctx, ToPullRequest(request.image(), request.auth(), request.sandbox_config()), nullptr));
   runtime::v1::PullImageResponse response;
   response.set_image_ref(result.image_id);
   return response;
