@@ -260,11 +260,18 @@ std::shared_ptr<const LayerTable> LayersWithout(const LayerTable& old,
   return table;
 }
 
-absl::Status CheckUnused(const RootfsTable& rootfs, const ImageRecord& image) {
-  for (const auto& [container_id, image_id] : rootfs) {
+absl::Status CheckUnused(const Snapshot& now, const ImageRecord& image) {
+  for (const auto& [container_id, image_id] : *now.rootfs) {
     if (image_id == image.id) {
       return FailedPrecondition("remove image {}: container {} uses it; remove the container first",
                                 ShortId(image.id), ShortId(container_id));
+    }
+  }
+  for (const auto& [container_id, image_ids] : *now.volumes) {
+    if (image_ids.contains(image.id)) {
+      return FailedPrecondition(
+          "remove image {}: container {} uses it as a volume; remove the container first",
+          ShortId(image.id), ShortId(container_id));
     }
   }
   return absl::OkStatus();
@@ -366,7 +373,7 @@ absl::Status ImageStore::Commit(const ImageRecord& image,
 
 absl::StatusOr<std::vector<std::string>> ImageStore::Drop(const ImageRecord& image) {
   Snapshot next = state_.snapshot();
-  RETURN_IF_ERROR(CheckUnused(*next.rootfs, image));
+  RETURN_IF_ERROR(CheckUnused(next, image));
   const std::vector<Digest> orphans = OrphansWithout(*next.images, image);
   const auto write = [&](Transaction& tx) { return WriteRemoval(tx, image.id, orphans); };
   RETURN_IF_ERROR(

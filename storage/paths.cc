@@ -29,6 +29,10 @@ std::string Paths::Work(const std::string& id) const {
   return Container(id) + "/work";
 }
 
+std::string Paths::ContainerVolume(const std::string& id, const std::string& name) const {
+  return Container(id) + "/volumes/" + name;
+}
+
 std::string Paths::VolatileMark(const std::string& id) const {
   return Work(id) + "/work/incompat/volatile";
 }
@@ -39,6 +43,10 @@ std::string Paths::RunContainer(const std::string& id) const {
 
 std::string Paths::Rootfs(const std::string& id) const {
   return RunContainer(id) + "/rootfs";
+}
+
+std::string Paths::ImageVolume(const std::string& image_id) const {
+  return ImageVolumes() + "/" + image_id;
 }
 
 bool IsContainerId(std::string_view id) {

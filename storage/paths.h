@@ -29,12 +29,15 @@ class Paths {
   [[nodiscard]] std::string Container(const std::string& id) const;
   [[nodiscard]] std::string Upper(const std::string& id) const;
   [[nodiscard]] std::string Work(const std::string& id) const;
+  [[nodiscard]] std::string ContainerVolume(const std::string& id, const std::string& name) const;
   // What overlay keeps in `work` to refuse the second mount of a volatile upper directory.
   [[nodiscard]] std::string VolatileMark(const std::string& id) const;
 
   [[nodiscard]] std::string RunContainers() const { return run_ + "/containers"; }
   [[nodiscard]] std::string RunContainer(const std::string& id) const;
   [[nodiscard]] std::string Rootfs(const std::string& id) const;
+  [[nodiscard]] std::string ImageVolumes() const { return run_ + "/image-volumes"; }
+  [[nodiscard]] std::string ImageVolume(const std::string& image_id) const;
   // Mount points for kernels that cannot mount without a path.
   [[nodiscard]] std::string Scratch() const { return run_ + "/image-mounts"; }
 

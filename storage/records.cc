@@ -47,6 +47,17 @@ CREATE TABLE containers_fs (
 ) WITHOUT ROWID;
 )sql";
 
+// Who has which image mounted as a volume; and what kind of OCI artifact an image is, if it is one.
+constexpr char kVersion2[] = R"sql(
+CREATE TABLE image_volumes (
+  container_id TEXT NOT NULL,
+  image_id TEXT NOT NULL,
+  created_at_ns INTEGER NOT NULL,
+  PRIMARY KEY (container_id, image_id)
+) WITHOUT ROWID;
+ALTER TABLE images ADD COLUMN artifact_type TEXT NOT NULL DEFAULT '';
+)sql";
+
 absl::StatusOr<Digest> StoredDigest(const std::string& text, const char* table) {
   absl::StatusOr<Digest> digest = Digest::Parse(text);
   if (!digest.ok()) {
@@ -120,7 +131,8 @@ absl::StatusOr<std::shared_ptr<ImageTable>> LoadImages(Transaction& tx) {
   std::map<std::string, ImageRecord> images;
   ASSIGN_OR_RETURN(
       Statement rows,
-      tx.Prepare("SELECT id, config, manifest, size, pulled_at_ns, pinned FROM images"));
+      tx.Prepare(
+          "SELECT id, config, manifest, size, pulled_at_ns, pinned, artifact_type FROM images"));
   while (true) {
     ASSIGN_OR_RETURN(const bool more, rows.Step());
     if (!more) {
@@ -133,6 +145,7 @@ absl::StatusOr<std::shared_ptr<ImageTable>> LoadImages(Transaction& tx) {
     image.size = static_cast<uint64_t>(rows.Int(3));
     image.pulled_at_ns = rows.Int(4);
     image.pinned = rows.Int(5) != 0;
+    image.artifact_type = rows.Text(6);
     std::string id = image.id;
     images.emplace(std::move(id), std::move(image));
   }
@@ -163,6 +176,18 @@ absl::StatusOr<std::shared_ptr<RootfsTable>> LoadRootfs(Transaction& tx) {
   }
 }
 
+absl::StatusOr<std::shared_ptr<VolumeTable>> LoadVolumes(Transaction& tx) {
+  auto table = std::make_shared<VolumeTable>();
+  ASSIGN_OR_RETURN(Statement rows, tx.Prepare("SELECT container_id, image_id FROM image_volumes"));
+  while (true) {
+    ASSIGN_OR_RETURN(const bool more, rows.Step());
+    if (!more) {
+      return table;
+    }
+    (*table)[rows.Text(0)].insert(rows.Text(1));
+  }
+}
+
 absl::Status RunWithId(Transaction& tx, const char* sql, const std::string& id) {
   ASSIGN_OR_RETURN(Statement statement, tx.Prepare(sql));
   statement.Bind(1, id);
@@ -172,7 +197,8 @@ absl::Status RunWithId(Transaction& tx, const char* sql, const std::string& id) 
 }  // namespace
 
 const std::vector<Migration>& Migrations() {
-  static const std::vector<Migration> kMigrations = {{"storage", 1, kVersion1}};
+  static const std::vector<Migration> kMigrations = {{"storage", 1, kVersion1},
+                                                     {"storage", 2, kVersion2}};
   return kMigrations;
 }
 
@@ -182,6 +208,7 @@ absl::StatusOr<Snapshot> LoadSnapshot(Db& db) {
     ASSIGN_OR_RETURN(snapshot.layers, LoadLayers(tx));
     ASSIGN_OR_RETURN(snapshot.images, LoadImages(tx));
     ASSIGN_OR_RETURN(snapshot.rootfs, LoadRootfs(tx));
+    ASSIGN_OR_RETURN(snapshot.volumes, LoadVolumes(tx));
     return absl::OkStatus();
   }));
   return snapshot;
@@ -216,15 +243,17 @@ absl::Status PutImage(Transaction& tx, const ImageRecord& image) {
   {
     ASSIGN_OR_RETURN(
         Statement row,
-        tx.Prepare("INSERT INTO images (id, config, manifest, size, pulled_at_ns, pinned) "
-                   "VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (id) DO UPDATE SET "
-                   "pulled_at_ns = excluded.pulled_at_ns, pinned = excluded.pinned"));
+        tx.Prepare(
+            "INSERT INTO images (id, config, manifest, size, pulled_at_ns, pinned, "
+            "artifact_type) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (id) DO UPDATE SET "
+            "pulled_at_ns = excluded.pulled_at_ns, pinned = excluded.pinned"));
     row.Bind(1, image.id);
     row.BindBlob(2, image.config_json);
     row.BindBlob(3, image.manifest_json);
     row.Bind(4, static_cast<int64_t>(image.size));
     row.Bind(5, image.pulled_at_ns);
     row.Bind(6, image.pinned ? 1 : 0);
+    row.Bind(7, image.artifact_type);
     RETURN_IF_ERROR(row.Run());
   }
   for (size_t i = 0; i < image.layers.size(); ++i) {
@@ -274,6 +303,26 @@ absl::Status PutRootfs(Transaction& tx, const std::string& container_id,
 
 absl::Status DeleteRootfs(Transaction& tx, const std::string& container_id) {
   return RunWithId(tx, "DELETE FROM containers_fs WHERE container_id = ?", container_id);
+}
+
+absl::Status PutVolume(Transaction& tx, const std::string& container_id,
+                       const std::string& image_id) {
+  ASSIGN_OR_RETURN(Statement row,
+                   tx.Prepare("INSERT INTO image_volumes (container_id, image_id, created_at_ns) "
+                              "VALUES (?, ?, ?)"));
+  row.Bind(1, container_id);
+  row.Bind(2, image_id);
+  row.Bind(3, NowNanos());
+  return row.Run();
+}
+
+absl::Status DeleteVolume(Transaction& tx, const std::string& container_id,
+                          const std::string& image_id) {
+  ASSIGN_OR_RETURN(Statement row,
+                   tx.Prepare("DELETE FROM image_volumes WHERE container_id = ? AND image_id = ?"));
+  row.Bind(1, container_id);
+  row.Bind(2, image_id);
+  return row.Run();
 }
 
 bool IsDigestName(std::string_view name) {

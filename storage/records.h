@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The rows of this module in davit.db, and the immutable snapshot that reads answer from. A change
-// is written to the database first; then a new snapshot takes the place of the old one. The three
+// is written to the database first; then a new snapshot takes the place of the old one. The
 // tables of a snapshot are shared with the one before unless they changed.
 #pragma once
 
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -44,10 +45,14 @@ struct ImageTable {
 
 using RootfsTable = std::map<std::string, std::string>;  // container ID -> image ID
 
+// Container ID -> IDs of the images that are mounted for it as volumes.
+using VolumeTable = std::map<std::string, std::set<std::string>>;
+
 struct Snapshot {
   std::shared_ptr<const LayerTable> layers = std::make_shared<LayerTable>();
   std::shared_ptr<const ImageTable> images = std::make_shared<ImageTable>();
   std::shared_ptr<const RootfsTable> rootfs = std::make_shared<RootfsTable>();
+  std::shared_ptr<const VolumeTable> volumes = std::make_shared<VolumeTable>();
 };
 
 // storage's tables, every version from the first.
@@ -68,6 +73,10 @@ absl::Status DeleteName(Transaction& tx, const std::string& name);
 absl::Status PutRootfs(Transaction& tx, const std::string& container_id,
                        const std::string& image_id);
 absl::Status DeleteRootfs(Transaction& tx, const std::string& container_id);
+absl::Status PutVolume(Transaction& tx, const std::string& container_id,
+                       const std::string& image_id);
+absl::Status DeleteVolume(Transaction& tx, const std::string& container_id,
+                          const std::string& image_id);
 
 // "repository@digest" rather than "repository:tag".
 [[nodiscard]] bool IsDigestName(std::string_view name);

@@ -11,6 +11,7 @@
 #include "base/mount.h"
 #include "base/status.h"
 #include "storage/rootfs_store.h"
+#include "storage/volume_store.h"
 
 namespace davit::storage {
 namespace {
@@ -102,6 +103,25 @@ absl::Status RemoveStrayContainers(const Paths& paths, const Snapshot& snapshot)
   return absl::OkStatus();
 }
 
+// Mounts that no container uses: a crash came between the last user's end and the unmount.
+absl::Status RemoveStrayVolumes(const Paths& paths, const Snapshot& snapshot) {
+  if (!PathExists(paths.ImageVolumes())) {
+    return absl::OkStatus();
+  }
+  std::set<std::string> used;
+  for (const auto& [container_id, image_ids] : *snapshot.volumes) {
+    used.insert(image_ids.begin(), image_ids.end());
+  }
+  ASSIGN_OR_RETURN(const std::vector<std::string> names, ListDir(paths.ImageVolumes()));
+  for (const std::string& image_id : names) {
+    if (!used.contains(image_id) && IsContainerId(image_id)) {
+      log::Info("image volume {}: no container uses it, unmounting", ShortId(image_id));
+      RETURN_IF_ERROR(UnmountVolume(paths.ImageVolume(image_id)));
+    }
+  }
+  return absl::OkStatus();
+}
+
 // Mount points of WithImageRoot on kernels that need them.
 absl::Status RemoveScratch(const Paths& paths) {
   if (!PathExists(paths.Scratch())) {
@@ -123,6 +143,7 @@ absl::StatusOr<Snapshot> Recover(const Paths& paths, Db& db) {
   // What cannot be removed costs space, not correctness: it must not keep a node from starting.
   log::IfError(RemoveStrayLayers(paths, snapshot), "remove stray layers");
   log::IfError(RemoveStrayContainers(paths, snapshot), "remove stray root file systems");
+  log::IfError(RemoveStrayVolumes(paths, snapshot), "remove stray image volumes");
   log::IfError(RemoveScratch(paths), "remove stray mounts of images");
   return snapshot;
 }

@@ -149,6 +149,22 @@ absl::StatusOr<std::string> RootfsStore::Mount(const std::string& container_id) 
   return target;
 }
 
+absl::StatusOr<std::string> RootfsStore::MakeVolume(const std::string& container_id,
+                                                    const std::string& name) {
+  for (const std::string& part : {container_id, name}) {
+    if (!IsContainerId(part)) {
+      return InvalidArgument("'{}' cannot be a directory name", Printable(part));
+    }
+  }
+  absl::MutexLock lock(&MutexOf(container_id));
+  if (!state_.snapshot().rootfs->contains(container_id)) {
+    return NotFound("container {} has no root file system", ShortId(container_id));
+  }
+  std::string path = state_.paths().ContainerVolume(container_id, name);
+  RETURN_IF_ERROR(MakeDirs(path, 0755));
+  return path;
+}
+
 absl::Status RootfsStore::Unmount(const std::string& container_id) {
   RETURN_IF_ERROR(CheckId(container_id));
   absl::MutexLock lock(&MutexOf(container_id));

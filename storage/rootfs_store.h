@@ -26,6 +26,7 @@ class RootfsStore {
 
   absl::Status Create(const std::string& container_id, const std::string& image_id);
   absl::StatusOr<std::string> Mount(const std::string& container_id);
+  absl::StatusOr<std::string> MakeVolume(const std::string& container_id, const std::string& name);
   absl::Status Unmount(const std::string& container_id);
   absl::Status Remove(const std::string& container_id);
   absl::StatusOr<FsUsage> Usage(const std::string& container_id);

@@ -12,6 +12,7 @@
 #include "storage/recover.h"
 #include "storage/rootfs_store.h"
 #include "storage/state.h"
+#include "storage/volume_store.h"
 
 namespace davit::storage {
 namespace {
@@ -19,7 +20,10 @@ namespace {
 class StorageImpl : public Storage {
  public:
   StorageImpl(const Options& options, Db& db, Snapshot snapshot)
-      : state_(options, db, std::move(snapshot)), images_(state_), rootfs_(state_) {}
+      : state_(options, db, std::move(snapshot)),
+        images_(state_),
+        rootfs_(state_),
+        volumes_(state_) {}
 
   [[nodiscard]] bool HasLayer(const Digest& diff_id) const override {
     return state_.snapshot().layers->by_id.contains(diff_id);
@@ -86,6 +90,11 @@ class StorageImpl : public Storage {
     return rootfs_.Mount(container_id);
   }
 
+  absl::StatusOr<std::string> MakeContainerVolume(const std::string& container_id,
+                                                  const std::string& name) override {
+    return rootfs_.MakeVolume(container_id, name);
+  }
+
   absl::Status UnmountRootfs(const std::string& container_id) override {
     return rootfs_.Unmount(container_id);
   }
@@ -108,6 +117,25 @@ class StorageImpl : public Storage {
     return rootfs_.Usage(container_id);
   }
 
+  absl::StatusOr<std::string> MountImageVolume(const std::string& container_id,
+                                               const std::string& image_id) override {
+    return volumes_.Mount(container_id, image_id);
+  }
+
+  absl::Status ReleaseImageVolumes(const std::string& container_id) override {
+    return volumes_.Release(container_id);
+  }
+
+  [[nodiscard]] std::vector<std::string> ListImageVolumeUsers() const override {
+    const auto table = state_.snapshot().volumes;
+    std::vector<std::string> ids;
+    ids.reserve(table->size());
+    for (const auto& [id, image_ids] : *table) {
+      ids.push_back(id);
+    }
+    return ids;
+  }
+
   [[nodiscard]] FsUsage ImageFsUsage() const override {
     FsUsage usage{
         .timestamp_ns = NowNanos(), .mountpoint = root(), .used_bytes = 0, .inodes_used = 0};
@@ -125,6 +153,7 @@ class StorageImpl : public Storage {
   State state_;
   ImageStore images_;
   RootfsStore rootfs_;
+  VolumeStore volumes_;
 };
 
 }  // namespace

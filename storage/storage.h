@@ -7,7 +7,9 @@
 //   <root>/layers/<id>/diff      one layer's own files in overlay form; id is the hex of its diff
 //   ID <root>/layers/tmp-<random>   a layer being applied; removed at Open
 //   <root>/containers/<id>/{upper,work}   a container's writable layer
+//   <root>/containers/<id>/volumes/<name> what it writes to a volume of its image
 //   <run>/containers/<id>/rootfs the overlay mount
+//   <run>/image-volumes/<image id>   an image mounted as a volume
 // A layer directory is named by its diff ID alone: an overlay diff does not depend on what is below
 // it, so every image shares it, whatever its parents.
 //
@@ -71,7 +73,8 @@ class LayerWriter {
 };
 
 struct ImageRecord {
-  std::string id;                    // hex of the config's digest: what the CRI calls image ID
+  // What the CRI calls image ID: hex of the config's digest; of the manifest's for an artifact.
+  std::string id;
   std::vector<std::string> tags;     // canonical names with tag: "docker.io/library/busybox:1"
   std::vector<std::string> digests;  // canonical names with digest: "…/busybox@sha256:…"
   std::string config_json;           // raw OCI image config
@@ -80,6 +83,7 @@ struct ImageRecord {
   uint64_t size = 0;                 // sum of its layers' sizes plus config and manifest
   int64_t pulled_at_ns = 0;
   bool pinned = false;
+  std::string artifact_type = {};  // of an OCI artifact; "" for a container image
 };
 
 struct FsUsage {
@@ -129,7 +133,7 @@ class Storage {
   // only: with its last digest).
   virtual absl::Status RemoveImageName(const std::string& name) = 0;
   // Removes the image with all its names, then the layers that nothing refers to any more.
-  // FailedPrecondition while a container uses it. Unknown is success.
+  // FailedPrecondition while a container uses it, as its root or as a volume. Unknown is success.
   virtual absl::Status RemoveImage(const std::string& image_id) = 0;
   // Reads the image's file system without a container (to look up /etc/passwd): calls `body` with
   // an O_PATH descriptor of a read-only mount of its layers, detached from any path.
@@ -144,6 +148,10 @@ class Storage {
   // Mounts the overlay (if it is not) and returns the path.
   virtual absl::StatusOr<std::string> MountRootfs(const std::string& container_id,
                                                   const RootfsOptions& options) = 0;
+  // A directory on the disk for one volume of the container, outside its root file system; made
+  // 0755 if it is not there. Goes with RemoveRootfs.
+  virtual absl::StatusOr<std::string> MakeContainerVolume(const std::string& container_id,
+                                                          const std::string& name) = 0;
   virtual absl::Status UnmountRootfs(const std::string& container_id) = 0;
   // Unmounts and removes everything of the container. Unknown is success.
   virtual absl::Status RemoveRootfs(const std::string& container_id) = 0;
@@ -151,6 +159,18 @@ class Storage {
   [[nodiscard]] virtual std::vector<std::string> ListRootfs() const = 0;
   // Walks the upper directory: slow, for a background thread.
   virtual absl::StatusOr<FsUsage> RootfsUsage(const std::string& container_id) = 0;
+
+  // --- image volumes ----------------------------------------------------------------------------
+  // Mounts the image's file system read-only, nosuid, nodev, for the container to bind in: one
+  // mount for each image, shared by all that use it, at a path outside any container. From here
+  // on the container uses the image. Idempotent; a failure is undone by ReleaseImageVolumes. The
+  // image is named by its full ID; NotFound if it is not here.
+  virtual absl::StatusOr<std::string> MountImageVolume(const std::string& container_id,
+                                                       const std::string& image_id) = 0;
+  // The container uses none any more; what nobody else uses is unmounted. Unknown is success.
+  virtual absl::Status ReleaseImageVolumes(const std::string& container_id) = 0;
+  // IDs of containers that use image volumes: recovery releases those that are gone.
+  [[nodiscard]] virtual std::vector<std::string> ListImageVolumeUsers() const = 0;
 
   // --- space ------------------------------------------------------------------------------------
   [[nodiscard]] virtual FsUsage ImageFsUsage() const = 0;  // sizes from the records
