@@ -109,7 +109,8 @@ void FillNamespaceInput(const Creation& creation, const Paths& paths, spec::Spec
   input.hostname = PodHostname(config);
 }
 
-void FillNodeInput(const Node& node, const Container::Record& record, spec::SpecInput& input) {
+absl::Status FillNodeInput(const Node& node, const Container::Record& record,
+                           spec::SpecInput& input) {
   input.cgroup = record.cgroup();
   input.cgroup_v2 = node.cgroups.mode() == CgroupMode::kV2;
   input.own_capabilities = node.own_capabilities;
@@ -119,6 +120,9 @@ void FillNodeInput(const Node& node, const Container::Record& record, spec::Spec
     input.privileged_without_host_devices = handler->second.privileged_without_host_devices;
     input.allowed_annotations = handler->second.allowed_annotations;
   }
+  ASSIGN_OR_RETURN(const auto runtime, node.runtimes.Find(record.handler()));
+  input.recursive_read_only_mounts = runtime->features().recursive_read_only_mounts;
+  return absl::OkStatus();
 }
 
 absl::Status WriteSpec(Creation& creation, Container& container) {
@@ -136,7 +140,7 @@ absl::Status WriteSpec(Creation& creation, Container& container) {
   input.rootfs = creation.rootfs;
   input.root_fd = root.get();
   FillNamespaceInput(creation, paths, input);
-  FillNodeInput(node, *record, input);
+  RETURN_IF_ERROR(FillNodeInput(node, *record, input));
   RETURN_IF_ERROR(MakeDirs(paths.Bundle(record->id())));
   RETURN_IF_ERROR(ChoosePidNamespace(node, *creation.sandbox, *record, input.namespaces));
   ASSIGN_OR_RETURN(const spec::SpecOutput output, spec::BuildSpec(input));

@@ -26,7 +26,8 @@ void AddHandler(runtime::v1::StatusResponse& response, const std::string& name,
   handler->set_name(name);
   handler->mutable_features()->set_recursive_read_only_mounts(
       runtime.features().recursive_read_only_mounts);
-  handler->mutable_features()->set_user_namespaces(runtime.features().user_namespaces);
+  // User namespaces of pods stay off, whatever the runtime can do: RunPodSandbox refuses them, and
+  // the kubelet asks for them where they are announced.
 }
 
 nlohmann::json DescribeRuntimes(const oci::RuntimeTable& table) {

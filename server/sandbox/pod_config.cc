@@ -118,6 +118,18 @@ absl::Status CheckPorts(const v1::PodSandboxConfig& config) {
   return absl::OkStatus();
 }
 
+absl::Status CheckUserNamespace(const v1::NamespaceOption& options) {
+  if (!options.has_userns_options() || options.userns_options().mode() == v1::NODE) {
+    return absl::OkStatus();
+  }
+  if (options.userns_options().mode() == v1::POD) {
+    return Unimplemented(
+        "sandbox config: a user namespace of the pod's own (userns_options.mode POD) is not "
+        "implemented by this version of davit");
+  }
+  return InvalidArgument("sandbox config: namespace_options.userns_options.mode is POD or NODE");
+}
+
 absl::Status CheckNamespaces(const v1::PodSandboxConfig& config) {
   const auto& options = config.linux().security_context().namespace_options();
   for (const auto mode : {options.network(), options.ipc()}) {
@@ -131,12 +143,7 @@ absl::Status CheckNamespaces(const v1::PodSandboxConfig& config) {
     return InvalidArgument(
         "sandbox config: namespace_options.pid of a pod is POD, CONTAINER or NODE");
   }
-  if (options.has_userns_options() && options.userns_options().mode() == v1::POD) {
-    return Unimplemented(
-        "sandbox config: a user namespace of the pod's own (userns_options.mode POD) is not "
-        "implemented by this version of davit");
-  }
-  return absl::OkStatus();
+  return CheckUserNamespace(options);
 }
 
 bool IsHostSysctl(const std::string& key, const v1::PodSandboxConfig& config) {

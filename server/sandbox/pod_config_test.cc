@@ -49,6 +49,10 @@ TEST(PodConfig, WhatIsWrongIsRefusedByName) {
       {"namespace_options", [](auto& c) { Namespaces(c)->set_network(v1::CONTAINER); }},
       {"namespace_options", [](auto& c) { Namespaces(c)->set_ipc(v1::TARGET); }},
       {"namespace_options.pid", [](auto& c) { Namespaces(c)->set_pid(v1::TARGET); }},
+      {"userns_options",
+       [](auto& c) { Namespaces(c)->mutable_userns_options()->set_mode(v1::CONTAINER); }},
+      {"userns_options",
+       [](auto& c) { Namespaces(c)->mutable_userns_options()->set_mode(v1::TARGET); }},
   };
   for (const auto& [field, change] : cases) {
     v1::PodSandboxConfig config = Good();

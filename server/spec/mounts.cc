@@ -84,9 +84,11 @@ absl::Status RefuseUnsupported(const SpecInput& input, const runtime::v1::Mount&
   if (mount.gidmappings_size() > 0) {
     return Unimplemented("{}gidMappings: id-mapped mounts are not supported", where);
   }
-  if (mount.recursive_read_only()) {
-    return Unimplemented("{}recursive_read_only: recursively read-only mounts are not supported",
-                         where);
+  if (mount.recursive_read_only() && !input.recursive_read_only_mounts) {
+    return Unimplemented(
+        "{}recursive_read_only: the OCI runtime of this pod does not say that it supports "
+        "recursively read-only mounts (mount option rro in its features)",
+        where);
   }
   if (mount.mount_options_size() > 0) {
     return Unimplemented("{}mount_options: \"{}\" is not supported", where,
@@ -154,6 +156,20 @@ absl::StatusOr<Propagation> ResolvePropagation(const runtime::v1::Mount& mount,
   }
 }
 
+// What a recursively read-only mount may be with, by the CRI: nothing writable may come in later.
+absl::StatusOr<std::string> Access(const runtime::v1::Mount& mount, const std::string& where) {
+  if (!mount.recursive_read_only()) {
+    return std::string(mount.readonly() ? "ro" : "rw");
+  }
+  if (!mount.readonly()) {
+    return InvalidArgument("{}recursive_read_only: needs readonly", where);
+  }
+  if (mount.propagation() != runtime::v1::PROPAGATION_PRIVATE) {
+    return InvalidArgument("{}recursive_read_only: needs propagation PROPAGATION_PRIVATE", where);
+  }
+  return std::string("rro");
+}
+
 struct Requested {
   std::vector<Mount> mounts;
   RootPropagation root = RootPropagation::kDefault;
@@ -172,11 +188,11 @@ absl::Status AddRequested(const SpecInput& input, const runtime::v1::Mount& moun
       return InvalidArgument("{}container_path {}: two mounts name this path", where, destination);
     }
   }
+  ASSIGN_OR_RETURN(const std::string access, Access(mount, where));
   ASSIGN_OR_RETURN(const std::string source, ResolveSource(mount.host_path(), where));
   ASSIGN_OR_RETURN(const Propagation propagation, ResolvePropagation(mount, source, where));
   result.root = std::max(result.root, propagation.root);
-  result.mounts.push_back(
-      {destination, "bind", source, {"rbind", propagation.option, mount.readonly() ? "ro" : "rw"}});
+  result.mounts.push_back({destination, "bind", source, {"rbind", propagation.option, access}});
   return absl::OkStatus();
 }
 

@@ -170,6 +170,23 @@ TEST_F(MountsTest, RefusesWhatIsNotSupported) {
   refused("selinux_relabel", [](Mount& mount) { mount.set_selinux_relabel(true); });
 }
 
+TEST_F(MountsTest, RecursiveReadOnly) {
+  request_.recursive_read_only_mounts = true;
+  Mount& mount = Add("/data", host_.path());
+  mount.set_recursive_read_only(true);
+  EXPECT_EQ(Error(),
+            "INVALID_ARGUMENT: container web: mounts[0].recursive_read_only: needs readonly");
+  mount.set_readonly(true);
+  EXPECT_EQ(At("/data")["options"], Json({"rbind", "rprivate", "rro"}));
+  for (const auto propagation :
+       {runtime::v1::PROPAGATION_HOST_TO_CONTAINER, runtime::v1::PROPAGATION_BIDIRECTIONAL}) {
+    mount.set_propagation(propagation);
+    EXPECT_EQ(Error(),
+              "INVALID_ARGUMENT: container web: mounts[0].recursive_read_only: needs propagation "
+              "PROPAGATION_PRIVATE");
+  }
+}
+
 TEST_F(MountsTest, RelabelIsNothingToDoWithoutSelinux) {
   Add("/data", host_.path()).set_selinux_relabel(true);
   EXPECT_EQ(At("/data")["source"], host_.path());

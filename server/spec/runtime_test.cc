@@ -2,6 +2,7 @@
 //
 // The generated config in the hands of the real OCI runtimes: what a process sees from within.
 #include <fcntl.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -212,6 +213,37 @@ TEST_P(RuntimeTest, Mounts) {
       << stderr_;
   EXPECT_TRUE(PathExists(host.path() + "/out"));
   EXPECT_FALSE(PathExists(host.path() + "/out2"));
+}
+
+// A tmpfs at a directory for as long as the object lives.
+class Tmpfs {
+ public:
+  explicit Tmpfs(std::string path) : path_(std::move(path)) {
+    EXPECT_EQ(mount("none", path_.c_str(), "tmpfs", 0, nullptr), 0);
+  }
+  ~Tmpfs() { EXPECT_EQ(umount(path_.c_str()), 0); }
+  Tmpfs(const Tmpfs&) = delete;
+  Tmpfs& operator=(const Tmpfs&) = delete;
+
+ private:
+  std::string path_;
+};
+
+TEST_P(RuntimeTest, ReadOnlyMountsWithMountsBeneathThem) {
+  const TempDir host;
+  const Tmpfs beneath(host.MakeDir("beneath"));
+  request_.recursive_read_only_mounts = true;
+  for (const bool recursive : {false, true}) {
+    runtime::v1::Mount* mount = request_.container.add_mounts();
+    mount->set_container_path(recursive ? "/recursive" : "/plain");
+    mount->set_host_path(host.path());
+    mount->set_readonly(true);
+    mount->set_recursive_read_only(recursive);
+  }
+  EXPECT_EQ(Output("for i in plain recursive; do touch /$i/x || echo ro; "
+                   "touch /$i/beneath/x && echo rw || echo ro; done"),
+            "ro\nrw\nro\nro")
+      << stderr_;
 }
 
 // A process that holds namespaces of its own, as the pins of a pod do.

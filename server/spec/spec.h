@@ -48,6 +48,7 @@ struct SpecInput {
   std::set<std::string> own_capabilities{};
   int lowest_oom_score_adj = -1000;
   bool privileged_without_host_devices = false;
+  bool recursive_read_only_mounts = false;  // the runtime knows the mount option rro
   // Annotations that the runtime handler may see: a key, or a prefix ending in '*'. All others stay
   // out of the config: to an OCI runtime annotations can be commands.
   std::vector<std::string> allowed_annotations{};

@@ -69,6 +69,7 @@ SpecInput TestRequest::Input() {
   input.own_capabilities = own_capabilities;
   input.lowest_oom_score_adj = lowest_oom_score_adj;
   input.privileged_without_host_devices = privileged_without_host_devices;
+  input.recursive_read_only_mounts = recursive_read_only_mounts;
   input.allowed_annotations = allowed_annotations;
   input.sys_root = sys_root;
   return input;

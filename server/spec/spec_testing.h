@@ -61,6 +61,7 @@ struct TestRequest {
   bool cgroup_v2 = false;
   int lowest_oom_score_adj = -1000;
   bool privileged_without_host_devices = true;
+  bool recursive_read_only_mounts = false;
   std::vector<std::string> allowed_annotations;
   std::string sys_root;  // a directory without anything in it
 };
