@@ -52,8 +52,11 @@ struct Image {
   int max_parallel_layers = 6;
   std::chrono::milliseconds progress_timeout{60000};  // no byte for so long ends a transfer
   std::string auth_file;                              // Docker/Podman auth JSON
-  int max_layers = 500;                               // overlayfs takes no more
-  int64_t max_layer_bytes = int64_t{64} << 30;        // unpacked, each
+  std::string signature_policy;  // policy.json; "": /etc/containers/policy.json if it exists
+  std::string signature_policy_dir = "/etc/davit/policies";   // <namespace>.json
+  std::string registries_d = "/etc/containers/registries.d";  // where signatures are
+  int max_layers = 500;                                       // overlayfs takes no more
+  int64_t max_layer_bytes = int64_t{64} << 30;                // unpacked, each
 };
 
 struct Storage {

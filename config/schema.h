@@ -61,6 +61,15 @@ void VisitImage(Visitor& v, Image& image) {
           image.max_parallel_layers);
   v.Field("progress_timeout", "a transfer without a byte for so long ends", image.progress_timeout);
   v.Field("auth_file", "Docker or Podman auth JSON; empty: none", image.auth_file);
+  v.Field(
+      "signature_policy",
+      "which images are accepted: containers-policy.json(5); empty: /etc/containers/policy.json "
+      "if it exists, else all are",
+      image.signature_policy);
+  v.Field("signature_policy_dir", "<namespace>.json counts instead for pods of that namespace",
+          image.signature_policy_dir);
+  v.Field("registries_d", "where signatures of images are: containers-registries.d(5)",
+          image.registries_d);
   v.Field("max_layers", "of one image", image.max_layers);
   v.Field("max_layer_bytes", "unpacked size of one layer", image.max_layer_bytes);
 }

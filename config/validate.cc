@@ -73,6 +73,9 @@ absl::Status ValidateImage(const Image& image) {
   RETURN_IF_ERROR(Between("image.max_parallel_layers", image.max_parallel_layers, 1, 64));
   RETURN_IF_ERROR(Between("image.max_layers", image.max_layers, 1, 4096));
   RETURN_IF_ERROR(AbsoluteOrEmpty("image.auth_file", image.auth_file));
+  RETURN_IF_ERROR(AbsoluteOrEmpty("image.signature_policy", image.signature_policy));
+  RETURN_IF_ERROR(AbsoluteOrEmpty("image.signature_policy_dir", image.signature_policy_dir));
+  RETURN_IF_ERROR(Absolute("image.registries_d", image.registries_d));
   if (image.max_layer_bytes < (1 << 20)) {
     return InvalidArgument("image.max_layer_bytes must be at least 1048576");
   }

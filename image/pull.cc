@@ -9,6 +9,7 @@
 #include "base/status.h"
 #include "base/time.h"
 #include "image/layer_set.h"
+#include "image/policy/checker.h"
 
 namespace davit::image {
 namespace {
@@ -19,20 +20,26 @@ constexpr int kMaxIndexDepth = 3;
 
 class PullJob {
  public:
-  PullJob(const PullEnvironment& environment, const Reference& reference, PullProgress& progress,
-          std::shared_ptr<Source> source)
-      : env_(environment), reference_(reference), progress_(progress), source_(std::move(source)) {}
+  PullJob(const PullEnvironment& environment, const Reference& reference,
+          const PullRequest& request, PullProgress& progress, std::shared_ptr<Source> source)
+      : env_(environment),
+        reference_(reference),
+        request_(request),
+        progress_(progress),
+        source_(std::move(source)) {}
 
   absl::StatusOr<PullResult> Run(Context& ctx) {
     ctx.SetStage("resolve " + reference_.canonical());
     ASSIGN_OR_RETURN(const ImagePtr known, KnownByTag(ctx));
     if (known) {
+      RETURN_IF_ERROR(env_.policy.CheckPresent(ctx, *known, WithName(request_, reference_)));
       return Result(known->id, true);
     }
     ASSIGN_OR_RETURN(Document document,
                      source_->FetchManifest(ctx, reference_.manifest_reference()));
     top_digest_ = document.digest;
     RETURN_IF_ERROR(Descend(ctx, std::move(document)));
+    RETURN_IF_ERROR(CheckPolicy(ctx));
     RETURN_IF_ERROR(failpoint::Hit("pull_image.after_manifest"));
     return Obtain(ctx);
   }
@@ -69,12 +76,22 @@ class PullJob {
       if (kind == DocumentKind::kManifest) {
         ASSIGN_OR_RETURN(manifest_, ParseManifest(document.json, env_.config.max_layers));
         manifest_json_ = std::move(document.json);
+        manifest_digest_ = document.digest;
         return absl::OkStatus();
       }
       ASSIGN_OR_RETURN(const Descriptor entry, ChooseFromIndex(document.json, platform_));
       ASSIGN_OR_RETURN(document, source_->FetchManifest(ctx, entry.digest.text()));
     }
     return InvalidArgument("image indexes are nested more than {} deep", kMaxIndexDepth);
+  }
+
+  // Before anything that the manifest names is fetched.
+  absl::Status CheckPolicy(Context& ctx) {
+    ImageClaim claim{.name = reference_, .manifests = {manifest_digest_}};
+    if (top_digest_ != manifest_digest_) {
+      claim.manifests.push_back(top_digest_);
+    }
+    return env_.policy.CheckPull(ctx, claim, request_);
   }
 
   absl::StatusOr<PullResult> Obtain(Context& ctx) {
@@ -188,12 +205,14 @@ class PullJob {
 
   const PullEnvironment& env_;
   const Reference& reference_;
+  const PullRequest& request_;
   PullProgress& progress_;
   const std::shared_ptr<Source> source_;
   const Platform platform_ = Platform::Host();
   Digest top_digest_;  // of what the reference names: an index or a manifest
   Manifest manifest_;
   std::string manifest_json_;
+  Digest manifest_digest_;
   std::string config_json_;
   std::vector<Digest> diff_ids_;
   bool lacks_layers_ = false;
@@ -211,11 +230,16 @@ std::vector<LayerProgress> PullProgress::Get() const {
   return layers_;
 }
 
+PullRequest WithName(PullRequest request, const Reference& reference) {
+  request.name = reference.canonical();
+  return request;
+}
+
 absl::StatusOr<PullResult> RunPull(Context& ctx, const PullEnvironment& environment,
                                    const Reference& reference, const PullRequest& request,
                                    PullProgress& progress) {
   ASSIGN_OR_RETURN(auto source, Source::Create(reference, request.credentials, environment.config));
-  return PullJob(environment, reference, progress, std::move(source)).Run(ctx);
+  return PullJob(environment, reference, request, progress, std::move(source)).Run(ctx);
 }
 
 }  // namespace davit::image

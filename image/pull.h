@@ -56,9 +56,13 @@ class UncommittedLayers {
 struct PullEnvironment {
   const config::Image& config;
   storage::Storage& storage;
+  const PolicyChecker& policy;
   LayerFlights& flights;
   UncommittedLayers& uncommitted;
 };
+
+// The request with the name in its full form.
+PullRequest WithName(PullRequest request, const Reference& reference);
 
 absl::StatusOr<PullResult> RunPull(Context& ctx, const PullEnvironment& environment,
                                    const Reference& reference, const PullRequest& request,

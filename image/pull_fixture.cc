@@ -9,6 +9,10 @@ namespace davit::image {
 
 PullFixture::PullFixture() {
   config_.progress_timeout = std::chrono::milliseconds(2000);
+  config_.signature_policy = dir_.path() + "/policy.json";
+  config_.signature_policy_dir = dir_.path() + "/policies";
+  config_.registries_d = dir_.path() + "/registries.d";
+  WritePolicy(R"({"default":[{"type":"insecureAcceptAnything"}]})");
   auto db = Db::Open(dir_.path() + "/davit.db");
   EXPECT_TRUE(db.ok()) << db.status();
   db_ = *std::move(db);
@@ -25,9 +29,19 @@ PullFixture::PullFixture() {
 
 void PullFixture::MakePuller() {
   puller_.reset();
-  auto puller = Puller::Create(config_, *storage_, *executor_);
+  auto store = SignatureStore::Open(*db_);
+  ASSERT_TRUE(store.ok()) << store.status();
+  auto policy = PolicyChecker::Create(config_, dir_.path() + "/scratch", *std::move(store));
+  ASSERT_TRUE(policy.ok()) << policy.status();
+  policy_ = *std::move(policy);
+  auto puller = Puller::Create(config_, *storage_, *policy_, *executor_);
   ASSERT_TRUE(puller.ok()) << puller.status();
   puller_ = *std::move(puller);
+}
+
+void PullFixture::WritePolicy(const std::string& json) {
+  const absl::Status status = WriteFileAtomic(config_.signature_policy, json);
+  EXPECT_TRUE(status.ok()) << status;
 }
 
 absl::StatusOr<PullResult> PullFixture::Pull(const std::string& name,

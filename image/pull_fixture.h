@@ -14,6 +14,7 @@
 #include "base/executor.h"
 #include "config/config.h"
 #include "image/fake_registry.h"
+#include "image/policy/checker.h"
 #include "image/puller.h"
 #include "image/test_util.h"
 #include "storage/storage.h"
@@ -26,6 +27,8 @@ class PullFixture : public testing::Test {
 
   // After a change of `config_`.
   void MakePuller();
+  // The signature policy; at the start it accepts everything.
+  void WritePolicy(const std::string& json);
   absl::StatusOr<PullResult> Pull(const std::string& name, const Credentials& credentials = {});
   [[nodiscard]] std::string Name(const std::string& rest) const { return registry_.host() + rest; }
 
@@ -46,6 +49,7 @@ class PullFixture : public testing::Test {
   std::unique_ptr<Db> db_;
   std::unique_ptr<storage::Storage> storage_;
   std::unique_ptr<Executor> executor_;
+  std::unique_ptr<PolicyChecker> policy_;
   std::unique_ptr<Puller> puller_;
 };
 

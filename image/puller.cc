@@ -9,6 +9,7 @@
 #include "image/auth.h"
 #include "image/flights.h"
 #include "image/mirrors.h"
+#include "image/policy/checker.h"
 #include "image/pull.h"
 #include "image/reference.h"
 #include "storage/storage.h"
@@ -23,8 +24,11 @@ constexpr size_t kPullsWorthOfLayers = 2;
 
 using PullFlights = Flights<PullResult, PullProgress>;
 
-// The start of the message that the kubelet knows a failing registry by.
+// The start of the message is what the kubelet knows a failing registry or signature by.
 absl::Status Describe(const absl::Status& status, const std::string& name) {
+  if (Message(status).starts_with(kSignatureValidationFailed)) {
+    return status;
+  }
   const absl::Status described = Annotate(status, "pull " + name);
   return absl::IsUnavailable(status) ? Annotate(described, "RegistryUnavailable") : described;
 }
@@ -37,9 +41,11 @@ std::string FlightKey(const Reference& reference, const PullRequest& request) {
 
 class PullerImpl : public Puller {
  public:
-  PullerImpl(const config::Image& config, storage::Storage& storage, Executor& executor)
+  PullerImpl(const config::Image& config, storage::Storage& storage, const PolicyChecker& policy,
+             Executor& executor)
       : config_(config),
         storage_(storage),
+        policy_(policy),
         layer_threads_(static_cast<size_t>(std::max(config.max_parallel_layers, 1)) *
                        kPullsWorthOfLayers),
         layers_(layer_threads_),
@@ -48,9 +54,12 @@ class PullerImpl : public Puller {
   absl::StatusOr<PullResult> Pull(Context& ctx, const PullRequest& request,
                                   const ProgressFn& progress) override {
     ASSIGN_OR_RETURN(const Reference reference, ParseName(request.name));
-    ASSIGN_OR_RETURN(auto present, FindByDigest(reference));
-    if (present) {
-      return *std::move(present);
+    auto present = FindByDigest(ctx, reference, request);
+    if (!present.ok()) {
+      return Describe(present.status(), reference.canonical());
+    }
+    if (*present) {
+      return **std::move(present);
     }
     const std::string key = FlightKey(reference, request);
     PullFlights::Ticket ticket = pulls_.Join(
@@ -72,7 +81,7 @@ class PullerImpl : public Puller {
 
   // What a digest names never changes: if it is here, the registry need not be asked.
   [[nodiscard]] absl::StatusOr<std::optional<PullResult>> FindByDigest(
-      const Reference& reference) const {
+      Context& ctx, const Reference& reference, const PullRequest& request) const {
     if (reference.digest.empty()) {
       return std::nullopt;
     }
@@ -80,6 +89,7 @@ class PullerImpl : public Puller {
     if (!found) {
       return std::nullopt;
     }
+    RETURN_IF_ERROR(policy_.CheckPresent(ctx, **found, WithName(request, reference)));
     return PullResult{
         .image_id = (*found)->id, .reference = reference.canonical(), .already_present = true};
   }
@@ -107,12 +117,16 @@ class PullerImpl : public Puller {
 
   const config::Image config_;
   storage::Storage& storage_;
+  const PolicyChecker& policy_;
   UncommittedLayers uncommitted_;
   // Threads of its own: pulls wait for layers, and must not wait behind each other for a thread.
   Executor layer_threads_;
   LayerFlights layers_;
-  const PullEnvironment environment_{
-      .config = config_, .storage = storage_, .flights = layers_, .uncommitted = uncommitted_};
+  const PullEnvironment environment_{.config = config_,
+                                     .storage = storage_,
+                                     .policy = policy_,
+                                     .flights = layers_,
+                                     .uncommitted = uncommitted_};
   PullFlights pulls_;  // the last: its end waits for all that use the rest
 };
 
@@ -120,6 +134,7 @@ class PullerImpl : public Puller {
 
 absl::StatusOr<std::unique_ptr<Puller>> Puller::Create(const config::Image& config,
                                                        storage::Storage& storage,
+                                                       const PolicyChecker& policy,
                                                        Executor& executor) {
   // A mistake in a mirror should be seen when the daemon starts, not at the first pull.
   for (const config::Mirror& mirror : config.mirrors) {
@@ -129,7 +144,7 @@ absl::StatusOr<std::unique_ptr<Puller>> Puller::Create(const config::Image& conf
     probe.mirrors = {{.prefix = reference->repository(), .endpoints = mirror.endpoints}};
     RETURN_IF_ERROR(EndpointsFor(*reference, probe).status());
   }
-  return std::make_unique<PullerImpl>(config, storage, executor);
+  return std::make_unique<PullerImpl>(config, storage, policy, executor);
 }
 
 }  // namespace davit::image

@@ -7,7 +7,8 @@
 // Errors: InvalidArgument (reference, malformed manifest), NotFound (no such image or tag),
 // Unauthenticated / PermissionDenied (401/403), Unavailable (registry down, 5xx; message begins
 // with "RegistryUnavailable"), DataLoss (digest or size mismatch), FailedPrecondition (no manifest
-// for this platform), ResourceExhausted (disk full, limits), DeadlineExceeded (no progress).
+// for this platform), ResourceExhausted (disk full, limits), DeadlineExceeded (no progress),
+// Unknown (the signature policy refuses it; message begins with "SignatureValidationFailed").
 // Credentials never appear in an error or a log.
 #pragma once
 
@@ -31,6 +32,8 @@ class Storage;
 }  // namespace davit
 
 namespace davit::image {
+
+class PolicyChecker;  // image/policy/checker.h
 
 // What the CRI's AuthConfig carries; all empty: anonymous.
 struct Credentials {
@@ -69,6 +72,7 @@ class Puller {
  public:
   static absl::StatusOr<std::unique_ptr<Puller>> Create(const config::Image& config,
                                                         storage::Storage& storage,
+                                                        const PolicyChecker& policy,
                                                         Executor& executor);
   virtual ~Puller() = default;
 

@@ -26,7 +26,10 @@
 
 namespace davit {
 class Db;
+namespace image {
+class PolicyChecker;  // image/policy/checker.h
 }
+}  // namespace davit
 
 namespace davit::server {
 
@@ -42,6 +45,7 @@ struct Node {
   const CgroupFs& cgroups;
   const CgroupManager& cgroup_manager;
   storage::Storage& storage;
+  const image::PolicyChecker& policy;
   image::Puller& puller;
   network::Cni& cni;
   const oci::RuntimeTable& runtimes;

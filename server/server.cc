@@ -20,6 +20,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/proc.h"
+#include "image/policy/checker.h"
 #include "server/cgroup/cgroup_manager.h"
 #include "server/container/exit_watcher.h"
 #include "server/grpc/davit_service.h"
@@ -119,7 +120,12 @@ class Daemon {
     ASSIGN_OR_RETURN(monitor_path_, FindMonitorProgram(config_.runtime.monitor_path));
     ASSIGN_OR_RETURN(own_capabilities_, OwnCapabilities());
     ASSIGN_OR_RETURN(cni_, network::Cni::Create(config_.network, config_.storage.root));
-    ASSIGN_OR_RETURN(puller_, image::Puller::Create(config_.image, *storage_, pulls_));
+    ASSIGN_OR_RETURN(auto signatures, image::SignatureStore::Open(*db_));
+    ASSIGN_OR_RETURN(policy_, image::PolicyChecker::Create(
+                                  config_.image, JoinPath(config_.storage.run, "signatures"),
+                                  std::move(signatures)));
+    log::IfError(policy_->Sweep(*storage_), "forget signatures of images that are gone");
+    ASSIGN_OR_RETURN(puller_, image::Puller::Create(config_.image, *storage_, *policy_, pulls_));
     return absl::OkStatus();
   }
 
@@ -133,6 +139,7 @@ class Daemon {
                          .cgroups = *cgroups_,
                          .cgroup_manager = *cgroup_manager_,
                          .storage = *storage_,
+                         .policy = *policy_,
                          .puller = *puller_,
                          .cni = *cni_,
                          .runtimes = *runtimes_,
@@ -167,6 +174,7 @@ class Daemon {
   Store<Container> containers_{"container"};
   std::unique_ptr<ExitWatcher> exits_;
   std::unique_ptr<WritableUsage> usage_;
+  std::unique_ptr<image::PolicyChecker> policy_;
   std::unique_ptr<image::Puller> puller_;
   std::unique_ptr<Node> node_;
   // One executor for each level of waiting, so that nobody waits for work queued behind himself:

@@ -21,6 +21,7 @@
 #include "base/proc.h"
 #include "base/status.h"
 #include "base/subprocess.h"
+#include "image/policy/checker.h"
 #include "server/container/container_rpcs.h"
 #include "server/container/exit_watcher.h"
 #include "server/paths.h"
@@ -115,6 +116,7 @@ struct TestMachine::Daemon {
   std::unique_ptr<CgroupManager> cgroup_manager;
   std::optional<oci::RuntimeTable> runtimes;
   std::unique_ptr<FileCni> cni;
+  std::unique_ptr<image::PolicyChecker> policy;
   NoPuller puller;
   Store<Sandbox> sandboxes{"sandbox"};
   Store<Container> containers{"container"};
@@ -195,6 +197,10 @@ void TestMachine::Start() {
                                            .sync = false,
                                            .mount_options = {}},
                                           *d.db));
+  config_.image.signature_policy = dir_ + "/policy.json";
+  Must(WriteFileAtomic(config_.image.signature_policy,
+                       R"({"default":[{"type":"insecureAcceptAnything"}]})"));
+  d.policy = Must(image::PolicyChecker::Create(config_.image, dir_ + "/signatures", nullptr));
   d.loop = Must(EventLoop::Create());
   d.cgroups = Must(CgroupFs::Detect());
   d.cgroup_manager = Must(CgroupManager::Create("cgroupfs", *d.cgroups));
@@ -208,6 +214,7 @@ void TestMachine::Start() {
                       .cgroups = *d.cgroups,
                       .cgroup_manager = *d.cgroup_manager,
                       .storage = *d.storage,
+                      .policy = *d.policy,
                       .puller = d.puller,
                       .cni = *d.cni,
                       .runtimes = *d.runtimes,

@@ -12,10 +12,10 @@ packages_build=(
   nlohmann-json3-dev protobuf-compiler protobuf-compiler-grpc zlib1g-dev
 )
 # shellcheck disable=SC2034
-packages_run=(crun runc containernetworking-plugins iptables iproute2 procps util-linux)
+packages_run=(crun runc containernetworking-plugins gpg iptables iproute2 procps util-linux)
 # shellcheck disable=SC2034
 packages_demo=(busybox-static ca-certificates curl docker-registry jq)
 # shellcheck disable=SC2034
-packages_test=(clang-format-16 skopeo sqlite3 umoci)
+packages_test=(clang-format-16 gpg-agent gpgconf skopeo sqlite3 umoci)
 # shellcheck disable=SC2034
 packages_bench=(containerd)

@@ -18,6 +18,7 @@
 #include "server/container/container_rpcs.h"
 #include "server/container/pid_namespace.h"
 #include "server/container/teardown.h"
+#include "server/image/image_policy.h"
 #include "server/image/image_view.h"
 #include "server/paths.h"
 #include "server/sandbox/pod_config.h"
@@ -187,6 +188,8 @@ void Undo(Node& node, const std::shared_ptr<Container>& container) {
 absl::StatusOr<std::string> CreateNew(Node& node, Context& ctx, const Sandbox& sandbox,
                                       const v1::ContainerConfig& config, const std::string& name) {
   ASSIGN_OR_RETURN(ImagePtr image, ResolveImage(node, config));
+  RETURN_IF_ERROR(CheckImagePolicy(node, ctx, *image, config.image(),
+                                   sandbox.record()->config().metadata().namespace_()));
   ASSIGN_OR_RETURN(image::ImageConfig image_config, image::ParseImageConfig(image->config_json));
   Creation creation{.node = node,
                     .sandbox = sandbox.record(),

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 
+#include "base/log.h"
+#include "image/policy/checker.h"
 #include "server/image/image_rpcs.h"
 #include "server/image/image_view.h"
 
@@ -30,6 +32,7 @@ absl::StatusOr<runtime::v1::RemoveImageResponse> RemoveImage(
   } else {
     RETURN_IF_ERROR(node.storage.RemoveImage((*found)->id));
   }
+  log::IfError(node.policy.Sweep(node.storage), "forget signatures of images that are gone");
   return runtime::v1::RemoveImageResponse();
 }
 

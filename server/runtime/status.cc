@@ -3,6 +3,7 @@
 
 #include "base/json.h"
 #include "config/load.h"
+#include "image/policy/checker.h"
 #include "server/runtime/runtime_rpcs.h"
 #include "server/version.h"
 
@@ -51,6 +52,7 @@ std::string VerboseInfo(const Node& node) {
       {"sandboxes", node.sandboxes.List().size()},
       {"containers", node.containers.List().size()},
       {"images", node.storage.ListImages().size()},
+      {"signaturePolicy", node.policy.Describe()},
   };
   if (auto network = ParseJson(node.cni.DescribeJson(), "network description"); network.ok()) {
     info["network"] = *std::move(network);
