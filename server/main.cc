@@ -47,6 +47,7 @@ struct Options {
   cli::StopOptions stop;
   cli::RemoveOptions remove;
   cli::ConfigOptions config;
+  cli::PolicyOptions policy;
 };
 
 void AddServe(CLI::App& app, Options& o, Chosen& chosen) {
@@ -69,6 +70,16 @@ void AddImageCommands(CLI::App& app, Options& o, Chosen& chosen) {
   auto* rmi = Command(app, chosen, "rmi", "remove images by name or ID",
                       [&o] { return RunRemoveImages(o.globals, o.images); });
   rmi->add_option("IMAGE", o.images)->required();
+}
+
+void AddPolicy(CLI::App& app, Options& o, Chosen& chosen) {
+  CLI::App* policy = app.add_subcommand("policy", "which images this node accepts");
+  policy->require_subcommand(1);
+  auto* check = Command(*policy, chosen, "check", "would this image be accepted, and why",
+                        [&o] { return RunPolicyCheck(o.policy); });
+  check->add_option("IMAGE", o.policy.image)->required();
+  check->add_option("--namespace", o.policy.pod_namespace, "of the pod that would use it");
+  check->add_option("--config", o.policy.config_file, "YAML file (default: /etc/davit/davit.yaml)");
 }
 
 // `davit run IMAGE -- COMMAND` means the same as without the dashes.
@@ -177,6 +188,7 @@ int main(int argc, char** argv) {
       ->check(CLI::IsMember({"table", "json"}));
   AddServe(app, options, chosen);
   AddImageCommands(app, options, chosen);
+  AddPolicy(app, options, chosen);
   AddRun(app, options, chosen);
   AddLists(app, options, chosen);
   AddObservers(app, options, chosen);

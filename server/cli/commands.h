@@ -99,4 +99,12 @@ struct ConfigOptions {
 };
 absl::Status RunConfig(const ConfigOptions& options);
 
+struct PolicyOptions {
+  std::string image;
+  std::string pod_namespace;
+  std::string config_file;  // "" : as for serve
+};
+// Prints which requirements are asked of the image; the error says why they are not met.
+absl::Status RunPolicyCheck(const PolicyOptions& options);
+
 }  // namespace davit::server::cli
