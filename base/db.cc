@@ -26,9 +26,13 @@ constexpr const char* kPragmas =
     "PRAGMA foreign_keys=ON;"
     "PRAGMA temp_store=MEMORY;"
     "PRAGMA cache_size=-512;"  // KiB: the database is small and the page cache of the kernel near
-    "PRAGMA journal_size_limit=4194304;"
+    "PRAGMA journal_size_limit=4194304;"  // kReservedLog
     "CREATE TABLE IF NOT EXISTS schema_versions("
     "  module TEXT PRIMARY KEY, version INTEGER NOT NULL) WITHOUT ROWID;";
+
+// SQLite checkpoints at a thousand pages, so that the log rarely grows longer.
+constexpr off_t kReservedLog = off_t{4} << 20U;
+constexpr int kReservedChunk = 1 << 20;
 
 absl::StatusCode CodeOfSqlite(sqlite3* db, int rc) {
   const int system_error = db != nullptr ? sqlite3_system_errno(db) : 0;
@@ -106,6 +110,19 @@ absl::Status CreateFileFor(const std::string& path) {
     return ErrnoStatus(errno, "sync directory " + dir);
   }
   return absl::OkStatus();
+}
+
+// Disk space that writes will need, taken now and kept: on a full disk pods must still be
+// removable, which is what makes room. Only as good as the file system: without fallocate there is
+// none.
+void ReserveSpace(sqlite3* db, const std::string& path) {
+  int persist = 1;
+  int chunk = kReservedChunk;
+  sqlite3_file_control(db, "main", SQLITE_FCNTL_PERSIST_WAL, &persist);
+  sqlite3_file_control(db, "main", SQLITE_FCNTL_CHUNK_SIZE, &chunk);
+  if (const auto log = Open(path + "-wal", O_RDWR); log.ok()) {
+    (void)fallocate(log->get(), FALLOC_FL_KEEP_SIZE, 0, kReservedLog);
+  }
 }
 
 }  // namespace
@@ -295,6 +312,7 @@ absl::StatusOr<std::unique_ptr<Db>> Db::Open(const std::string& path) {
     return absl::IsUnavailable(status) ? WithCode(absl::StatusCode::kFailedPrecondition, status)
                                        : status;
   }
+  ReserveSpace(db->impl_->db, path);
   return db;
 }
 

@@ -264,5 +264,35 @@ TEST(Db, AFullDiskIsResourceExhaustedAndKeepsWhatWasThere) {
   }).join();
 }
 
+// What a pod's removal writes must have room where nothing else has.
+TEST(Db, AFullDiskTakesSmallRowsStill) {
+  if (!test::IsRoot()) {
+    GTEST_SKIP() << "mounting needs root";
+  }
+  test::TempDir dir;
+  std::thread([&] {
+    ASSERT_EQ(unshare(CLONE_NEWNS), 0);
+    ASSERT_EQ(mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr), 0);
+    ASSERT_OK(MountTmpfs(dir.path(), 16U << 20U));
+    auto db = Db::Open(dir / "davit.db");
+    ASSERT_OK(db);
+    ASSERT_OK((*db)->Migrate(kTables));
+    {
+      const auto filler = Open(dir / "filler", O_WRONLY | O_CREAT, 0600);
+      ASSERT_OK(filler);
+      const std::string block(64U << 10U, 'x');
+      while (write(filler->get(), block.data(), block.size()) > 0) {
+      }
+      ASSERT_EQ(errno, ENOSPC);
+    }
+    for (int i = 0; i < 200; ++i) {
+      ASSERT_OK(Put(**db, "row" + std::to_string(i), i, Db::Sync::kFull));
+    }
+    EXPECT_EQ(Count(**db), 200);
+    db->reset();
+    EXPECT_OK(Unmount(dir.path()));
+  }).join();
+}
+
 }  // namespace
 }  // namespace davit
