@@ -17,15 +17,27 @@ namespace {
 
 namespace sv1 = davit::state::v1;
 
+// The runtime may be broken, or gone from the configuration or the disk. Its containers must still
+// be removable: nothing of them runs on, and no later runtime finds their state.
+absl::Status DeleteWithoutRuntime(Node& node, const Container::Record& record,
+                                  const std::string& runtime_root, const absl::Status& why) {
+  log::Warning("container {}: its OCI runtime does not delete it, davit does: {}",
+               ShortId(record.id()), Message(why));
+  RETURN_IF_ERROR(node.cgroup_manager.KillAll(record.cgroup()));
+  return RemoveTree(JoinPath(runtime_root, record.id()));
+}
+
 absl::Status DeleteRuntimeState(Node& node, Context& ctx, const Container::Record& record) {
   const auto runtime = node.runtimes.Find(record.handler());
-  if (runtime.ok()) {
-    return (*runtime)->Delete(ctx, record.id());
+  if (!runtime.ok()) {
+    const std::string root = Paths(node.config.storage.run).RuntimeRoot(record.handler());
+    return DeleteWithoutRuntime(node, record, root, runtime.status());
   }
-  // The handler is gone from the configuration. Its containers must still be removable.
-  log::Warning("container {}: its OCI runtime cannot be asked to delete it: {}",
-               ShortId(record.id()), Message(runtime.status()));
-  return node.cgroup_manager.KillAll(record.cgroup());
+  const absl::Status deleted = (*runtime)->Delete(ctx, record.id());
+  if (deleted.ok() || !ctx.Check().ok()) {
+    return deleted;
+  }
+  return DeleteWithoutRuntime(node, record, (*runtime)->root(), deleted);
 }
 
 absl::Status RemoveRunDir(const std::string& dir) {

@@ -398,14 +398,9 @@ TEST_F(ContainerTest, MountSourceThatDoesNotExist) {
   auto& mount = *config.add_mounts();
   mount.set_host_path(daemon().dir() + "/no/such/source");
   mount.set_container_path("/data");
-  const absl::Status created = TryCreate(config);
-  if (created.ok()) {
-    // As kubelets expect of a hostPath without a type: made as a directory.
-    EXPECT_TRUE(PathExists(daemon().dir() + "/no/such/source"));
-  } else {
-    EXPECT_NE(std::string(created.message()).find("/no/such/source"), std::string::npos) << created;
-    EXPECT_TRUE(Containers().empty());
-  }
+  ExpectError(TryCreate(config), Code::kInvalidArgument, "/no/such/source");
+  EXPECT_TRUE(Containers().empty());
+  EXPECT_FALSE(PathExists(mount.host_path()));
 }
 
 TEST_F(ContainerTest, LogPathThatLeavesItsDirectory) {

@@ -36,12 +36,6 @@ class TestDaemon {
   int Stop();
   // Waits until it has ended by itself (a failpoint).
   [[nodiscard]] bool AwaitEnd();
-  void Restart(const Options& options) {
-    Kill();
-    Start(options);
-  }
-  void Restart() { Restart({.drop_in = {}, .failpoints = {}}); }
-
   [[nodiscard]] bool running() const { return process_.pid() > 0; }
   [[nodiscard]] pid_t pid() const { return process_.pid(); }
   [[nodiscard]] Client& client() { return *client_; }

@@ -14,7 +14,7 @@ void E2eTest::SetUp() {
     GTEST_SKIP() << why;
   }
   daemon_ = std::make_unique<TestDaemon>();
-  leak_check_ = std::make_unique<LeakCheck>(*daemon_);
+  TakeBaseline();
   if (StartsDaemon()) {
     StartDaemon(DaemonOptions());
   }
@@ -46,9 +46,9 @@ void E2eTest::StartDaemon(const TestDaemon::Options& options) {
   descriptors_ = LeakCheck::Descriptors(daemon_->pid());
 }
 
-void E2eTest::RestartDaemon() {
+void E2eTest::RestartDaemon(const TestDaemon::Options& options) {
   daemon_->Kill();
-  StartDaemon({.drop_in = {}, .failpoints = {}});
+  StartDaemon(options);
 }
 
 v1::PodSandboxConfig E2eTest::PodConfig(const std::string& name) {

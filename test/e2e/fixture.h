@@ -47,9 +47,12 @@ class E2eTest : public testing::Test {
   Client& client() { return daemon_->client(); }
   static TestRegistry& registry() { return TestRegistry::Shared(); }
 
+  // What is there now is no leak.
+  void TakeBaseline() { leak_check_ = std::make_unique<LeakCheck>(*daemon_); }
   // Starts the daemon and remembers its descriptors.
   void StartDaemon(const TestDaemon::Options& options);
-  void RestartDaemon();
+  // kill -9, and a new one.
+  void RestartDaemon(const TestDaemon::Options& options = {.drop_in = {}, .failpoints = {}});
 
   // A pod as the kubelet asks for one: own network, each container its own PID namespace.
   v1::PodSandboxConfig PodConfig(const std::string& name);

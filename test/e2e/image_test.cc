@@ -2,6 +2,7 @@
 //
 // Images from a real registry: what is pulled, what is said of it, and registries that fail.
 
+#include <sys/mount.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -314,6 +315,46 @@ TEST_F(ImageTest, Credentials) {
   Must(TryPull(name, right));
   EXPECT_EQ(daemon().Log().find("secret"), std::string::npos);
   EXPECT_EQ(daemon().Log().find("hunter2"), std::string::npos);
+}
+
+// The root of the daemon is a file system of its own, too small for the image.
+class FullDisk : public ImageTest {
+ protected:
+  bool StartsDaemon() override { return false; }
+  void SetUp() override {
+    ImageTest::SetUp();
+    if (!IsSkipped()) {
+      Must(MakeDirs(daemon().root()));
+      ASSERT_EQ(mount("small", daemon().root().c_str(), "tmpfs", 0, "size=24m"), 0);
+      TakeBaseline();
+      StartDaemon({.drop_in = {}, .failpoints = {}});
+    }
+  }
+  void TearDown() override {
+    ImageTest::TearDown();
+    if (!IsSkipped()) {
+      EXPECT_EQ(umount(daemon().root().c_str()), 0);
+    }
+  }
+};
+
+TEST_F(FullDisk, IsSaidAndLeavesRoomForWhatFits) {
+  ExpectError(TryPull(registry().Image("big")).status(), Code::kResourceExhausted, "space");
+  EXPECT_TRUE(Images().empty());
+  EXPECT_TRUE(Eventually([&] { return Layers().empty(); })) << "half a layer stays";
+  Pull("busybox");
+  const Pod pod = RunPod("pod");
+  const std::string id = Run(
+      pod, ShellContainer("fill",
+                          "dd if=/dev/zero of=/full bs=1M count=64; echo filled; exec sleep 1000"));
+  AwaitLog(LogPath(pod, "fill"), "filled");
+  EXPECT_EQ(Status(id).state(), v1::CONTAINER_RUNNING);
+  const auto refused = client().CreateContainer(CreateRequest(pod, ShellContainer("late", "true")));
+  if (!refused.ok()) {
+    EXPECT_EQ(refused.status().code(), Code::kResourceExhausted) << refused.status();
+  }
+  RemovePod(pod.id);
+  EXPECT_EQ(PodStatus(RunPod("after").id).state(), v1::SANDBOX_READY);
 }
 
 class Mirrors : public ImageTest {
