@@ -19,7 +19,8 @@ int WriteExitFile(const ExitRecord& record) {
   text << "version " << uint64_t{kProtocolVersion} << "\ncode " << static_cast<uint64_t>(code)
        << "\nsignal " << static_cast<uint64_t>(signal) << "\noom_kills " << record.oom_kills
        << "\nfinished_ns " << record.finished_ns << "\ndropped_lines " << record.dropped_lines
-       << "\ndropped_bytes " << record.dropped_bytes << "\n";
+       << "\ndropped_bytes " << record.dropped_bytes << "\njournal_lost " << record.journal_lost
+       << "\n";
   constexpr char kTemporary[] = "exit.tmp";
   Fd file(open(kTemporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600));
   if (!file.valid() || !WriteAll(file.get(), text.text())) {

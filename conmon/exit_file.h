@@ -13,6 +13,7 @@ struct ExitRecord {
   uint64_t finished_ns = 0;
   uint64_t dropped_lines = 0;
   uint64_t dropped_bytes = 0;
+  uint64_t journal_lost = 0;
 };
 
 // Written beside and renamed, in the current directory. Returns an errno.

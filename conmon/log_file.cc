@@ -62,10 +62,16 @@ int LogFile::Reopen() {
   const int error = OpenRegular(path_, &file_);
   if (error == 0) {
     torn_ = false;
+    MeasureSize();
   } else {
     next_open_ms_ = MonotonicMs() + kOpenRetryMs;
   }
   return error;
+}
+
+void LogFile::MeasureSize() {
+  struct stat status = {};
+  size_ = fstat(file_.get(), &status) == 0 ? static_cast<uint64_t>(status.st_size) : 0;
 }
 
 bool LogFile::Ready() {
@@ -88,6 +94,7 @@ void LogFile::Append(iovec* parts, size_t count) {
       if (written <= 0) {
         break;
       }
+      size_ += static_cast<uint64_t>(written);
       torn_ = Advance(parts, count, static_cast<size_t>(written)) != '\n' && count > 0;
     }
   }

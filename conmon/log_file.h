@@ -25,6 +25,10 @@ class LogFile {
   void Append(iovec* parts, size_t count);
 
   [[nodiscard]] bool discards() const { return path_[0] == '\0'; }
+  // Bytes in the file, as far as this monitor wrote them; MeasureSize asks the kernel, for others
+  // may have truncated it.
+  [[nodiscard]] uint64_t size() const { return size_; }
+  void MeasureSize();
   [[nodiscard]] uint64_t dropped_lines() const { return dropped_lines_; }
   [[nodiscard]] uint64_t dropped_bytes() const { return dropped_bytes_; }
 
@@ -35,6 +39,7 @@ class LogFile {
   Fd file_;
   bool torn_ = false;  // the file ends within an entry
   int64_t next_open_ms_ = 0;
+  uint64_t size_ = 0;
   uint64_t dropped_lines_ = 0;
   uint64_t dropped_bytes_ = 0;
 };

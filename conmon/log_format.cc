@@ -63,6 +63,11 @@ EntryHeader::EntryHeader(const timespec& time, Text stream, bool full) {
   text_ << Text(stamp, sizeof(stamp)) << " " << stream << (full ? " F " : " P ");
 }
 
+EntryHeader::EntryHeader(const EntryHeader& other, bool full) {
+  const Text all = other.text();
+  text_ << Text(all.data, all.size - 2) << (full ? "F " : "P ");
+}
+
 bool NextEntry(Text bytes, size_t max_line, Entry* entry) {
   const bool over = bytes.size > max_line;
   const void* newline = memchr(bytes.data, '\n', over ? max_line + 1 : bytes.size);

@@ -16,6 +16,8 @@ namespace davit::conmon {
 class EntryHeader {
  public:
   EntryHeader(const timespec& time, Text stream, bool full);
+  // The same time and stream.
+  EntryHeader(const EntryHeader& other, bool full);
   [[nodiscard]] Text text() const { return text_.text(); }
 
  private:

@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "conmon/log.h"
+
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 
 #include <filesystem>
 #include <fstream>
@@ -15,9 +19,10 @@
 
 #include <gtest/gtest.h>
 
-#include "conmon/log_file.h"
+#include "conmon/journal.h"
 #include "conmon/log_format.h"
 #include "conmon/options.h"
+#include "conmon/rate_limit.h"
 #include "conmon/stream.h"
 #include "conmon/text.h"
 
@@ -157,7 +162,7 @@ class StreamTest : public testing::Test {
     ASSERT_EQ(pipe2(fds, O_CLOEXEC | O_NONBLOCK), 0);
     writer_.Reset(fds[1]);
     ASSERT_EQ(stream.Open("stdout", Fd(fds[0]), max_line), 0);
-    ASSERT_EQ(log_.Open(log_path_.c_str()), 0);
+    ASSERT_EQ(log_.file.Open(log_path_.c_str()), 0);
   }
 
   [[nodiscard]] std::string Contents(const std::string& path) const {
@@ -190,7 +195,7 @@ class StreamTest : public testing::Test {
   std::string dir_;
   std::string log_path_;
   Fd writer_;
-  LogFile log_;
+  Log log_;
 };
 
 TEST_F(StreamTest, AllEntriesTogetherAreTheInput) {
@@ -243,7 +248,7 @@ TEST_F(StreamTest, ReopenGoesOnInANewFileAndKeepsTheOldIfItCannot) {
   ASSERT_EQ(write(writer_.get(), "one\ntw", 6), 6);
   stream.Read(log_);
   std::filesystem::rename(log_path_, log_path_ + ".1");
-  ASSERT_EQ(log_.Reopen(), 0);
+  ASSERT_EQ(log_.file.Reopen(), 0);
   ASSERT_EQ(write(writer_.get(), "o\n", 2), 2);
   stream.Read(log_);
   EXPECT_EQ(Replay(Contents(log_path_ + ".1"), 100), "one\n");
@@ -251,10 +256,10 @@ TEST_F(StreamTest, ReopenGoesOnInANewFileAndKeepsTheOldIfItCannot) {
 
   std::filesystem::remove(log_path_);
   std::filesystem::create_symlink("/dev/null", log_path_);
-  EXPECT_EQ(log_.Reopen(), ELOOP);
+  EXPECT_EQ(log_.file.Reopen(), ELOOP);
   std::filesystem::remove(log_path_);
   ASSERT_EQ(mkfifo(log_path_.c_str(), 0600), 0);
-  EXPECT_NE(log_.Reopen(), 0) << "a FIFO is no log file";
+  EXPECT_NE(log_.file.Reopen(), 0) << "a FIFO is no log file";
 }
 
 TEST_F(StreamTest, CountsWhatItCannotWriteAndGoesOnLater) {
@@ -280,6 +285,120 @@ TEST_F(StreamTest, CountsWhatItCannotWriteAndGoesOnLater) {
   EXPECT_NE(log.find("\n2"), std::string::npos) << "a torn entry ends before the next";
   EXPECT_NE(log.find(" stdout F fourth\n"), std::string::npos);
   EXPECT_EQ(log_.dropped_lines(), 2U);
+}
+
+TEST_F(StreamTest, WholeLinesOverTheRateAreLeftOutAndTold) {
+  Stream stream;
+  Open(stream, 100);
+  log_.Limit(1000, 0);
+  std::string burst;
+  for (int i = 0; i < 100; ++i) {
+    burst += "line " + std::to_string(i) + "\n";
+  }
+  ASSERT_EQ(write(writer_.get(), burst.data(), burst.size()), static_cast<ssize_t>(burst.size()));
+  stream.Read(log_);
+  EXPECT_GT(log_.dropped_lines(), 50U);
+  EXPECT_LT(log_.dropped_lines(), 90U);
+  writer_.Reset();
+  stream.Read(log_);  // the end
+  const std::string log = Contents(log_path_);
+  EXPECT_NE(log.find("F line 0\n"), std::string::npos);
+  EXPECT_EQ(log.find("F line 99\n"), std::string::npos);
+  const std::string note = "davit: " + std::to_string(log_.dropped_lines()) + " lines (" +
+                           std::to_string(log_.dropped_bytes()) +
+                           " bytes) left out: over the limit of 1000 bytes a second\n";
+  EXPECT_NE(log.find(" stdout F " + note), std::string::npos) << log;
+}
+
+TEST_F(StreamTest, ALineThatMeetsTheLimitEndsThere) {
+  Stream stream;
+  Open(stream, 10);
+  log_.Limit(100, 0);
+  const std::string text = std::string(500, 'x') + "\nnext\n";
+  ASSERT_EQ(write(writer_.get(), text.data(), text.size()), static_cast<ssize_t>(text.size()));
+  stream.Read(log_);
+  writer_.Reset();
+  stream.Read(log_);
+  const std::string bytes = Replay(Contents(log_path_), 200);
+  EXPECT_EQ(bytes.find(std::string(10, 'x')), 0U);
+  const size_t end = bytes.find('\n');
+  EXPECT_LT(end, 100U);
+  EXPECT_EQ(bytes.find("davit: 2 lines ("), end + 1) << bytes;
+  EXPECT_EQ(log_.dropped_lines(), 2U);
+}
+
+TEST_F(StreamTest, AFullLogSaysSoAndGoesOnWhenRotated) {
+  Stream stream;
+  Open(stream, 100);
+  log_.Limit(0, 200);
+  auto say = [&](const std::string& text) {
+    ASSERT_EQ(write(writer_.get(), text.data(), text.size()), static_cast<ssize_t>(text.size()));
+    stream.Read(log_);
+  };
+  for (int i = 0; i < 10; ++i) {
+    say("line " + std::to_string(i) + "\n");
+  }
+  const std::string full = Contents(log_path_);
+  EXPECT_LT(full.size(), 400U);
+  EXPECT_NE(full.find("davit: this log has reached its limit of 200 bytes"), std::string::npos);
+  std::filesystem::rename(log_path_, log_path_ + ".1");
+  ASSERT_EQ(log_.file.Reopen(), 0);
+  say("fresh\n");
+  const std::string rotated = Contents(log_path_);
+  EXPECT_NE(rotated.find("left out: the log was at its limit of 200 bytes\n"), std::string::npos);
+  EXPECT_NE(rotated.find(" stdout F fresh\n"), std::string::npos);
+  EXPECT_EQ(truncate(log_path_.c_str(), 0), 0);
+  say("after truncation\n");
+  EXPECT_NE(Contents(log_path_).find("after truncation"), std::string::npos);
+}
+
+TEST(RateLimit, LetsThroughItsRateAndPaysDebtsFirst) {
+  RateLimit limit;
+  EXPECT_TRUE(limit.Take(size_t{1} << 40U, 0)) << "no limit";
+  limit.Set(1000);
+  EXPECT_TRUE(limit.Take(3000, 1000)) << "more than there is, but there is some";
+  EXPECT_FALSE(limit.Take(1, 2900));
+  EXPECT_FALSE(limit.Take(1, 3100)) << "not before a quarter is back";
+  EXPECT_TRUE(limit.Take(1, 3300));
+  uint64_t taken = 0;
+  for (int64_t now = 10'000; now < 110'000; ++now) {
+    taken += limit.Take(17, now) ? 17U : 0U;
+  }
+  EXPECT_NEAR(static_cast<double>(taken), 100'000.0, 2000.0);
+}
+
+TEST_F(StreamTest, TheJournalGetsEveryEntryAndNeverWaits) {
+  const std::string path = dir_ + "/journal";
+  Fd server(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  sockaddr_un address = {};
+  address.sun_family = AF_UNIX;
+  ASSERT_LT(path.size(), sizeof(address.sun_path));
+  path.copy(address.sun_path, path.size());
+  ASSERT_EQ(bind(server.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
+  Stream stream;
+  Open(stream, 4);
+  ASSERT_EQ(log_.journal.Open("CONTAINER_NAME=a\nCONTAINER_ID=b\n", path.c_str()), 0);
+  ASSERT_EQ(write(writer_.get(), "abcdef\n", 7), 7);
+  stream.Read(log_);
+  auto next = [&] {
+    char buffer[4096];
+    const ssize_t size = recv(server.get(), buffer, sizeof(buffer), 0);
+    return size < 0 ? std::string("nothing") : std::string(buffer, static_cast<size_t>(size));
+  };
+  const std::string head = "CONTAINER_NAME=a\nCONTAINER_ID=b\nPRIORITY=6\nMESSAGE\n";
+  EXPECT_EQ(next(),
+            head + std::string("\4\0\0\0\0\0\0\0abcd\n", 13) + "CONTAINER_PARTIAL_MESSAGE=true\n");
+  EXPECT_EQ(next(), head + std::string("\2\0\0\0\0\0\0\0ef\n", 11));
+  EXPECT_EQ(next(), "nothing");
+  for (int i = 0; i < 20'000; ++i) {
+    log_.journal.Send(true, {"x", true});  // nobody reads: it must not stand still
+  }
+  EXPECT_GT(log_.journal.lost(), 0U);
+  server.Reset();
+  const uint64_t before = log_.journal.lost();
+  log_.journal.Send(true, {"x", true});
+  EXPECT_EQ(log_.journal.lost(), before + 1);
+  EXPECT_EQ(log_.dropped_lines(), 0U);
 }
 
 }  // namespace

@@ -51,16 +51,24 @@ const char* Monitor::Start() {
   if (const char* failure = EnterRunDir()) {
     return failure;
   }
-  const int error = log_.Open(options_.log_path);
-  // A full disk must not keep a container from starting; anything else is a mistake to be told.
-  if (error != 0 && error != ENOSPC && error != EDQUOT) {
-    errno = error;
-    return "open the container's log file";
+  if (const char* failure = OpenLog()) {
+    return failure;
   }
   if (const char* failure = MakeLoop()) {
     return failure;
   }
   return StartRuntime();
+}
+
+const char* Monitor::OpenLog() {
+  log_.Limit(options_.log_rate, options_.max_log_size);
+  errno = log_.file.Open(options_.log_path);
+  // A full disk must not keep a container from starting; anything else is a mistake to be told.
+  if (errno != 0 && errno != ENOSPC && errno != EDQUOT) {
+    return "open the container's log file";
+  }
+  errno = log_.journal.Open(options_.journal_fields, options_.journal_socket);
+  return errno != 0 ? "make a socket for the journal" : nullptr;
 }
 
 const char* Monitor::EnterRunDir() {
@@ -290,6 +298,7 @@ int Monitor::Finish() {
   exit_.oom_kills = ReadOomKills(oom_file_.get());
   exit_.dropped_lines = log_.dropped_lines();
   exit_.dropped_bytes = log_.dropped_bytes();
+  exit_.journal_lost = log_.journal.lost();
   int error = WriteExitFile(exit_);
   for (int tries = 1; error == ENOSPC && tries < kExitWriteTries; ++tries) {
     poll(nullptr, 0, 1000);
@@ -354,7 +363,7 @@ int Monitor::Execute(const Request& request) {
     case Command::kState:
       return 0;
     case Command::kReopenLog:
-      return log_.Reopen();
+      return log_.file.Reopen();
     case Command::kResize: {
       if (!options_.tty || !streams_[0].open()) {
         return EINVAL;

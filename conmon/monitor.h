@@ -15,7 +15,7 @@
 #include "conmon/control.h"
 #include "conmon/exit_file.h"
 #include "conmon/launch.h"
-#include "conmon/log_file.h"
+#include "conmon/log.h"
 #include "conmon/options.h"
 #include "conmon/protocol.h"
 #include "conmon/stream.h"
@@ -34,6 +34,7 @@ class Monitor {
 
  private:
   const char* EnterRunDir();
+  const char* OpenLog();
   const char* MakeLoop();
   const char* StartRuntime();
 
@@ -74,7 +75,7 @@ class Monitor {
   pid_t container_pid_ = -1;
   uint64_t container_start_time_ = 0;
   Fd oom_file_;
-  LogFile log_;
+  Log log_;
   Stream streams_[2];
 
   ExitRecord exit_;

@@ -21,6 +21,8 @@ const char** TextOption(Options& options, Text name) {
       {"--runtime-root", &options.runtime_root},
       {"--log-path", &options.log_path},
       {"--oom-file", &options.oom_file},
+      {"--journal-fields", &options.journal_fields},
+      {"--journal-socket", &options.journal_socket},
   };
   for (const Row& row : rows) {
     if (Equal(name, row.name)) {
@@ -31,10 +33,22 @@ const char** TextOption(Options& options, Text name) {
 }
 
 uint64_t* NumberOption(Options& options, Text name) {
-  if (Equal(name, "--max-line")) {
-    return &options.max_line;
+  struct Row {
+    const char* name;
+    uint64_t* value;
+  };
+  const Row rows[] = {
+      {"--max-line", &options.max_line},
+      {"--log-rate", &options.log_rate},
+      {"--max-log-size", &options.max_log_size},
+      {"--sync-fd", &options.sync_fd},
+  };
+  for (const Row& row : rows) {
+    if (Equal(name, row.name)) {
+      return row.value;
+    }
   }
-  return Equal(name, "--sync-fd") ? &options.sync_fd : nullptr;
+  return nullptr;
 }
 
 bool* Flag(Options& options, Text name) {
@@ -76,7 +90,7 @@ const char* ParseOptions(int argc, char** argv, Options* options) {
       *text = argv[++i];
     } else if (uint64_t* number = NumberOption(*options, argv[i])) {
       if (!ParseNumber(argv[++i], number)) {
-        return "--max-line and --sync-fd take numbers";
+        return "--max-line, --log-rate, --max-log-size and --sync-fd take numbers";
       }
     } else {
       return "unknown option";

@@ -5,6 +5,8 @@
 
 #include <stdint.h>
 
+#include "conmon/journal.h"
+
 namespace davit::conmon {
 
 struct Options {
@@ -15,7 +17,11 @@ struct Options {
   const char* runtime_root = nullptr;  // its --root
   const char* log_path = "";           // "" drops the output
   const char* oom_file = "";           // memory.events or memory.oom_control of the container
+  const char* journal_fields = "";     // lines of NAME=value; "": nothing goes to the journal
+  const char* journal_socket = kJournalSocket;
   uint64_t max_line = 16384;
+  uint64_t log_rate = 0;          // bytes a second; 0: no limit
+  uint64_t max_log_size = 0;      // bytes of the file; 0: no limit
   uint64_t sync_fd = UINT64_MAX;  // where the start report goes
   bool tty = false;
   bool stdin_open = false;

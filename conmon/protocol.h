@@ -10,7 +10,8 @@
 //   runtime.log  the OCI runtime's JSON log of the start; removed when the start succeeded
 //   ctl          SOCK_SEQPACKET, one Request for one Reply; there as long as the monitor lives
 //   exit         written by rename when everything else is done; lines of `key value`:
-//                version, code, signal, oom_kills, finished_ns, dropped_lines, dropped_bytes
+//                version, code, signal, oom_kills, finished_ns, dropped_lines, dropped_bytes,
+//                journal_lost
 #pragma once
 
 #include <stdint.h>
@@ -68,7 +69,7 @@ struct Reply {
   Phase phase;
   int32_t container_pid;
   uint64_t container_start_time;
-  uint64_t dropped_lines;  // log entries that could not be written
+  uint64_t dropped_lines;  // lines that are not in the log: over a limit, or not written
   uint64_t dropped_bytes;
 };
 

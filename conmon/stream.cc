@@ -4,58 +4,14 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/uio.h>
 
+#include "conmon/batch.h"
 #include "conmon/log_format.h"
 
 namespace davit::conmon {
 namespace {
 
 constexpr size_t kReadSize = 64U << 10U;
-constexpr size_t kPartsPerEntry = 3;
-constexpr size_t kMaxParts = 256;  // for one writev: the array is on the stack
-
-char newline[] = "\n";
-
-// Collects entries and writes them in batches. All entries of one read carry one time.
-class Batch {
- public:
-  Batch(LogFile& log, Text stream) : Batch(log, stream, WallClock()) {}
-  ~Batch() { Write(); }
-  Batch(const Batch&) = delete;
-  Batch& operator=(const Batch&) = delete;
-
-  void Add(const Entry& entry) {
-    const Text header = entry.full ? full_.text() : partial_.text();
-    Part(header.data, header.size);
-    // A full entry's newline stands behind its content in the buffer already.
-    Part(entry.content.data, EntrySpan(entry));
-    if (!entry.full) {
-      Part(newline, 1);
-    }
-    if (count_ > kMaxParts - kPartsPerEntry) {
-      Write();
-    }
-  }
-
- private:
-  Batch(LogFile& log, Text stream, const timespec& now)
-      : log_(log), full_(now, stream, true), partial_(now, stream, false) {}
-
-  void Part(const char* data, size_t size) { parts_[count_++] = {const_cast<char*>(data), size}; }
-  void Write() {
-    if (count_ > 0) {
-      log_.Append(parts_, count_);
-    }
-    count_ = 0;
-  }
-
-  LogFile& log_;
-  const EntryHeader full_;
-  const EntryHeader partial_;
-  iovec parts_[kMaxParts];
-  size_t count_ = 0;
-};
 
 }  // namespace
 
@@ -74,7 +30,7 @@ int Stream::Open(const char* name, Fd source, size_t max_line) {
   return 0;
 }
 
-void Stream::Read(LogFile& log) {
+void Stream::Read(Log& log) {
   const ssize_t count = read(source_.get(), buffer_ + held_, capacity_ - held_);
   if (count < 0 && errno == EAGAIN) {
     return;
@@ -89,13 +45,16 @@ void Stream::Read(LogFile& log) {
   LogWhole(log);
 }
 
-void Stream::LogWhole(LogFile& log) {
+void Stream::LogWhole(Log& log) {
   size_t done = 0;
   {
     Batch batch(log, name_);
+    if (!within_line_ && log.Recovered(gap_.why, last_read_ms_)) {
+      CloseGap(log, batch);
+    }
     Entry entry = {{"", 0}, false};
     while (NextEntry({buffer_ + done, held_ - done}, max_line_, &entry)) {
-      batch.Add(entry);
+      LogEntry(log, batch, entry);
       done += EntrySpan(entry);
     }
   }
@@ -103,24 +62,81 @@ void Stream::LogWhole(LogFile& log) {
   memmove(buffer_, buffer_ + done, held_);
 }
 
-void Stream::LogHeld(LogFile& log) {
+void Stream::LogEntry(Log& log, Batch& batch, const Entry& entry) {
+  const Refusal refusal =
+      gap_.why != Refusal::kNone ? gap_.why : log.Admit(batch.SizeOf(entry), last_read_ms_);
+  if (refusal == Refusal::kNone) {
+    batch.Add(entry);
+  } else {
+    LeaveOut(log, batch, entry, refusal);
+  }
+  within_line_ = !entry.full;
+}
+
+void Stream::LeaveOut(Log& log, Batch& batch, const Entry& entry, Refusal why) {
+  if (gap_.why == Refusal::kNone) {
+    if (within_line_) {
+      batch.AddNote("");  // ends the line that is in the log already
+    }
+    if (why == Refusal::kSize) {
+      FixedText<160> note;
+      note << "davit: this log has reached its limit of " << log.max_size()
+           << " bytes: lines are left out until it is rotated";
+      batch.AddNote(note.text());
+    }
+    gap_.why = why;
+  }
+  const uint64_t lines = entry.full ? 1 : 0;
+  gap_.lines += lines;
+  gap_.bytes += EntrySpan(entry);
+  log.CountRefused(lines, EntrySpan(entry));
+}
+
+void Stream::CloseGap(Log& log, Batch& batch) {
+  if (gap_.why == Refusal::kNone) {
+    return;
+  }
+  FixedText<160> note;
+  note << "davit: " << gap_.lines << " lines (" << gap_.bytes << " bytes) left out: ";
+  if (gap_.why == Refusal::kRate) {
+    note << "over the limit of " << log.rate() << " bytes a second";
+  } else {
+    note << "the log was at its limit of " << log.max_size() << " bytes";
+  }
+  batch.AddNote(note.text());
+  gap_ = {};
+}
+
+void Stream::LogHeld(Log& log) {
+  Batch batch(log, name_);
   if (held_ > 0) {
-    Batch(log, name_).Add({{buffer_, held_}, false});
+    LogEntry(log, batch, {{buffer_, held_}, false});
     held_ = 0;
+  }
+  if (!within_line_ && log.Recovered(gap_.why, MonotonicMs())) {
+    CloseGap(log, batch);
   }
 }
 
-void Stream::Rest(LogFile& log) {
+void Stream::Rest(Log& log) {
   LogHeld(log);
   madvise(buffer_, capacity_, MADV_DONTNEED);
   warm_ = false;
 }
 
-void Stream::Close(LogFile& log) {
-  if (source_.valid()) {
-    Rest(log);
-    source_.Reset();
+void Stream::Close(Log& log) {
+  if (!source_.valid()) {
+    return;
   }
+  Rest(log);
+  Batch batch(log, name_);
+  if (gap_.why != Refusal::kNone) {
+    const uint64_t open_line = within_line_ ? 1 : 0;
+    gap_.lines += open_line;
+    log.CountRefused(open_line, 0);
+    CloseGap(log, batch);
+  }
+  source_.Reset();
 }
 
 }  // namespace davit::conmon
