@@ -36,6 +36,9 @@ struct Runtime {
   std::vector<std::string> default_ulimits;     // "nofile=1024:2048"
   std::string log_directory = "/var/log/pods";  // for pods whose request names none
   int64_t max_log_line_bytes = 16384;
+  int64_t log_rate_limit = 0;  // bytes a second of each container; 0: no limit
+  int64_t max_log_size = 0;    // bytes of a log file until it is rotated; 0: no limit
+  bool log_to_journald = false;
   std::chrono::milliseconds create_timeout{240000};
 };
 

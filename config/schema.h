@@ -45,6 +45,14 @@ void VisitRuntime(Visitor& v, Runtime& runtime) {
   v.Field("default_ulimits", "name=soft:hard", runtime.default_ulimits);
   v.Field("log_directory", "for pods whose request names none", runtime.log_directory);
   v.Field("max_log_line_bytes", "longer lines are logged in parts", runtime.max_log_line_bytes);
+  v.Field("log_rate_limit",
+          "bytes a second that a container may log, 0: no limit; lines over it are left out, and "
+          "the log says how many",
+          runtime.log_rate_limit);
+  v.Field("max_log_size",
+          "bytes of a log file, 0: no limit; lines are left out from there until it is rotated",
+          runtime.max_log_size);
+  v.Field("log_to_journald", "containers log to the systemd journal too", runtime.log_to_journald);
   v.Field("create_timeout", "longest time that creating or starting a container may take",
           runtime.create_timeout);
 }

@@ -16,6 +16,7 @@
 #include "image/image_config.h"
 #include "server/container/container_config.h"
 #include "server/container/container_rpcs.h"
+#include "server/container/log_options.h"
 #include "server/container/pid_namespace.h"
 #include "server/container/teardown.h"
 #include "server/image/image_policy.h"
@@ -197,6 +198,11 @@ absl::StatusOr<std::string> CreateNew(Node& node, Context& ctx, const Sandbox& s
                     .image_config = std::move(image_config),
                     .rootfs = ""};
   ASSIGN_OR_RETURN(const auto record, NewRecord(creation, config, name));
+  // What StartContainer will need of the annotations is refused here, where a request can be
+  // mended.
+  RETURN_IF_ERROR(LogLimitsOf(node.config.runtime, record->handler(), creation.sandbox->config(),
+                              record->config())
+                      .status());
   RETURN_IF_ERROR(node.state.Save(*record));
   auto container = std::make_shared<Container>(record);
   absl::MutexLock lock(&container->op_mutex);

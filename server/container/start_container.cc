@@ -12,6 +12,7 @@
 #include "base/time.h"
 #include "server/container/container_rpcs.h"
 #include "server/container/exit_watcher.h"
+#include "server/container/log_options.h"
 #include "server/container/teardown.h"
 #include "server/oci/monitor.h"
 #include "server/paths.h"
@@ -44,6 +45,23 @@ absl::Status CheckStartable(const Node& node, const Container& container) {
   return absl::OkStatus();
 }
 
+absl::Status FillLogOptions(const Node& node, const Container::Record& record,
+                            oci::MonitorOptions& options) {
+  const config::Runtime& config = node.config.runtime;
+  ASSIGN_OR_RETURN(const auto sandbox, node.sandboxes.Find(record.sandbox_id()));
+  const auto pod = sandbox->record();
+  ASSIGN_OR_RETURN(const LogLimits limits,
+                   LogLimitsOf(config, record.handler(), pod->config(), record.config()));
+  options.log_path = record.log_path();
+  options.max_log_line_bytes = config.max_log_line_bytes;
+  options.log_rate = limits.rate;
+  options.max_log_size = limits.max_size;
+  if (config.log_to_journald) {
+    options.journal_fields = JournalFields(record.id(), pod->config(), record.config());
+  }
+  return absl::OkStatus();
+}
+
 oci::MonitorOptions ToMonitorOptions(const Node& node, const Container::Record& record,
                                      const oci::Runtime& runtime) {
   const Paths paths(node.config.storage.run);
@@ -54,8 +72,6 @@ oci::MonitorOptions ToMonitorOptions(const Node& node, const Container::Record& 
   options.bundle = paths.Bundle(record.id());
   options.runtime_path = runtime.path();
   options.runtime_root = runtime.root();
-  options.log_path = record.log_path();
-  options.max_log_line_bytes = node.config.runtime.max_log_line_bytes;
   options.tty = record.config().tty();
   options.stdin_open = record.config().stdin();
   options.stdin_once = record.config().stdin_once();
@@ -98,8 +114,9 @@ absl::Status Run(Node& node, Context& ctx, const std::shared_ptr<Container>& con
   ASSIGN_OR_RETURN(const auto runtime, node.runtimes.Find(record->handler()));
   RETURN_IF_ERROR(node.storage.MountRootfs(record->id(), {}).status());
   ctx.SetStage("run OCI runtime " + runtime->name());
-  ASSIGN_OR_RETURN(oci::MonitorHandle monitor,
-                   oci::StartMonitor(ctx, ToMonitorOptions(node, *record, *runtime)));
+  oci::MonitorOptions options = ToMonitorOptions(node, *record, *runtime);
+  RETURN_IF_ERROR(FillLogOptions(node, *record, options));
+  ASSIGN_OR_RETURN(oci::MonitorHandle monitor, oci::StartMonitor(ctx, options));
   const absl::Status recorded = RecordRunning(node, container, monitor);
   if (!recorded.ok()) {
     Abandon(node, *record, monitor);

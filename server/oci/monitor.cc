@@ -72,6 +72,12 @@ std::vector<std::string> MonitorArgs(const MonitorOptions& options) {
                                    options.log_path,
                                    "--max-line",
                                    std::to_string(LineLimit(options.max_log_line_bytes)),
+                                   "--log-rate",
+                                   std::to_string(options.log_rate),
+                                   "--max-log-size",
+                                   std::to_string(options.max_log_size),
+                                   "--journal-fields",
+                                   options.journal_fields,
                                    "--sync-fd",
                                    std::to_string(kSyncFd)};
   if (!options.memory_cgroup_dir.empty()) {

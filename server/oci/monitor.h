@@ -30,6 +30,9 @@ struct MonitorOptions {
   std::string runtime_root;
   std::string log_path;  // "" : output is dropped
   int64_t max_log_line_bytes = 16384;
+  uint64_t log_rate = 0;       // bytes a second; 0: no limit
+  uint64_t max_log_size = 0;   // bytes of the file between rotations; 0: no limit
+  std::string journal_fields;  // lines of NAME=value; "": nothing goes to the journal
   bool tty = false;
   bool stdin_open = false;
   bool stdin_once = false;
