@@ -21,18 +21,29 @@ namespace {
 using namespace std::chrono_literals;
 constexpr auto kFollowInterval = 100ms;
 
-void Show(const std::string& raw, bool timestamps) {
-  const auto line = ParseLogLine(raw);
-  if (!line) {
-    fmt::print("{}\n", raw);
-    return;
+// Prints entries as kubectl does: those of one line in a row, with the time of the first.
+class Printer {
+ public:
+  explicit Printer(bool timestamps) : timestamps_(timestamps) {}
+
+  void Show(const std::string& raw) {
+    const auto line = ParseLogLine(raw);
+    if (!line) {
+      fmt::print("{}\n", raw);
+      return;
+    }
+    FILE* out = line->is_stderr ? stderr : stdout;
+    if (timestamps_ && !within_line_) {
+      fmt::print(out, "{} ", line->time_text);
+    }
+    fmt::print(out, "{}{}", line->text, line->partial ? "" : "\n");
+    within_line_ = line->partial;
   }
-  FILE* out = line->is_stderr ? stderr : stdout;
-  if (timestamps) {
-    fmt::print(out, "{} ", line->time_text);
-  }
-  fmt::print(out, "{}{}", line->text, line->partial && !timestamps ? "" : "\n");
-}
+
+ private:
+  const bool timestamps_;
+  bool within_line_ = false;
+};
 
 bool Since(const std::string& raw, int64_t since_ns) {
   const auto line = ParseLogLine(raw);
@@ -63,6 +74,7 @@ absl::StatusOr<runtime::v1::ContainerStatus> StatusOf(Client& client, const std:
 
 // What is there now: the last `tail` lines, or all.
 absl::Status ShowExisting(LogReader& reader, const LogOptions& options, int64_t since_ns) {
+  Printer printer(options.timestamps);
   std::deque<std::string> last;
   while (true) {
     ASSIGN_OR_RETURN(const auto lines, reader.Next());
@@ -74,7 +86,7 @@ absl::Status ShowExisting(LogReader& reader, const LogOptions& options, int64_t 
         continue;
       }
       if (options.tail < 0) {
-        Show(line, options.timestamps);
+        printer.Show(line);
         continue;
       }
       last.push_back(line);
@@ -84,7 +96,7 @@ absl::Status ShowExisting(LogReader& reader, const LogOptions& options, int64_t 
     }
   }
   for (const auto& line : last) {
-    Show(line, options.timestamps);
+    printer.Show(line);
   }
   return absl::OkStatus();
 }
@@ -93,6 +105,7 @@ absl::Status ShowExisting(LogReader& reader, const LogOptions& options, int64_t 
 
 absl::StatusOr<runtime::v1::ContainerStatus> FollowLog(Client& client, const std::string& id,
                                                        LogReader& reader, bool timestamps) {
+  Printer printer(timestamps);
   while (true) {
     // The state is asked for before the last read: what an ended container wrote is then complete.
     ASSIGN_OR_RETURN(const auto status, StatusOf(client, id));
@@ -100,7 +113,7 @@ absl::StatusOr<runtime::v1::ContainerStatus> FollowLog(Client& client, const std
     do {
       ASSIGN_OR_RETURN(const auto lines, reader.Next());
       for (const auto& line : lines) {
-        Show(line, timestamps);
+        printer.Show(line);
       }
       quiet = lines.empty();
     } while (!quiet || reader.Reopen());

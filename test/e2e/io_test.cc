@@ -127,6 +127,27 @@ TEST_F(Io, LongLinesAreLoggedInPartsAndLinesWithoutEndAreKept) {
 }
 
 // Rotates the log as the kubelet does while the container writes as fast as it can.
+TEST_F(Io, AnnotationsLimitTheLogAndTheLogSaysSo) {
+  auto flood = ShellContainer("flood", "seq 1 20000; echo end; exec sleep 1000");
+  (*flood.mutable_annotations())["davit.io/log-rate-limit"] = "10Ki";
+  const std::string id = Run(pod_, flood);
+  AwaitLog(LogPath(pod_, "flood"), "left out: over the limit of 10240 bytes a second");
+  const std::string log = Must(ReadFile(LogPath(pod_, "flood")));
+  EXPECT_LT(log.size(), 40U << 10U);
+  EXPECT_NE(log.find(" stdout F 1\n"), std::string::npos);
+
+  auto large = ShellContainer("large", "seq 1 5000; exec sleep 1000");
+  (*large.mutable_annotations())["davit.io/log-max-size"] = "20Ki";
+  Run(pod_, large);
+  AwaitLog(LogPath(pod_, "large"), "has reached its limit of 20480 bytes");
+  EXPECT_LT(Must(ReadFile(LogPath(pod_, "large"))).size(), 21U << 10U);
+
+  auto wrong = ShellContainer("wrong", "true");
+  (*wrong.mutable_annotations())["davit.io/log-max-size"] = "plenty";
+  ExpectError(client().CreateContainer(CreateRequest(pod_, wrong)).status(), Code::kInvalidArgument,
+              "davit.io/log-max-size");
+}
+
 TEST_F(Io, ReopenUnderLoadLosesNothing) {
   constexpr int kLines = 60000;
   const std::string path = LogPath(pod_, "writer");
