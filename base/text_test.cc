@@ -3,6 +3,7 @@
 
 #include "base/id.h"
 #include "base/log.h"
+#include "base/quantity.h"
 #include "base/test_util.h"
 #include "base/time.h"
 
@@ -135,6 +136,19 @@ TEST_F(LogTest, LevelsByName) {
   const absl::Status status = log::SetLevelByName("loud");
   EXPECT_TRUE(absl::IsInvalidArgument(status));
   EXPECT_NE(Message(status).find("warning"), std::string::npos);
+}
+
+TEST(Quantity, AsKubernetesWritesThem) {
+  EXPECT_EQ(ParseQuantity("0"), 0U);
+  EXPECT_EQ(ParseQuantity("1073741824"), 1073741824U);
+  EXPECT_EQ(ParseQuantity("10Gi"), uint64_t{10} << 30U);
+  EXPECT_EQ(ParseQuantity("3Ki"), 3072U);
+  EXPECT_EQ(ParseQuantity("500M"), 500'000'000U);
+  EXPECT_EQ(ParseQuantity("2k"), 2000U);
+  for (const char* bad : {"", "G", "-1", "1.5Gi", "1 Gi", "1gi", "1Gib", "1ki", "1K", "10E",
+                          "9223372036854775808", "9007199254740993Ki", "1i"}) {
+    EXPECT_EQ(ParseQuantity(bad), std::nullopt) << bad;
+  }
 }
 
 }  // namespace

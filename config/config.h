@@ -60,6 +60,9 @@ struct Image {
   std::string registries_d = "/etc/containers/registries.d";  // where signatures are
   int max_layers = 500;                                       // overlayfs takes no more
   int64_t max_layer_bytes = int64_t{64} << 30;                // unpacked, each
+  int64_t max_layer_files = 10'000'000;
+  int64_t max_layer_ratio = 2000;  // unpacked to compressed, from 1 GiB on; 0: none
+  bool layer_devices = true;       // false: a layer with device nodes is refused
 };
 
 struct Storage {
@@ -67,6 +70,8 @@ struct Storage {
   std::string run = "/run/davit";       // does not
   bool sync = true;                     // layer data on disk before its record
   std::vector<std::string> mount_options;
+  int64_t rootfs_size = 0;  // bytes that a container may write; 0: no limit
+  std::string unpack_path;  // "" means davit-unpack beside davit, then libexec, PATH
 };
 
 struct Network {

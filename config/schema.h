@@ -80,6 +80,14 @@ void VisitImage(Visitor& v, Image& image) {
           image.registries_d);
   v.Field("max_layers", "of one image", image.max_layers);
   v.Field("max_layer_bytes", "unpacked size of one layer", image.max_layer_bytes);
+  v.Field("max_layer_files", "files in one layer", image.max_layer_files);
+  v.Field("max_layer_ratio",
+          "unpacked to compressed size of a layer of more than 1 GiB unpacked; 0: no limit",
+          image.max_layer_ratio);
+  v.Field("layer_devices",
+          "layers may hold device nodes (nobody can open them in a container: overlays are mounted "
+          "nodev); false: such a layer is refused",
+          image.layer_devices);
 }
 
 template <typename Visitor>
@@ -90,6 +98,12 @@ void VisitStorage(Visitor& v, Storage& storage) {
   v.Field("sync", "layers are on the disk before their record; false loses images in a power cut",
           storage.sync);
   v.Field("mount_options", "extra options of overlay mounts", storage.mount_options);
+  v.Field("rootfs_size",
+          "bytes that a container may write to its root file system; 0: no limit. Needs project "
+          "quotas on the file system of root",
+          storage.rootfs_size);
+  v.Field("unpack_path", "empty: davit-unpack beside davit, then in libexec, then in PATH",
+          storage.unpack_path);
 }
 
 template <typename Visitor>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <array>
+#include <limits>
 
 #include "base/status.h"
 #include "base/text.h"
@@ -79,6 +80,9 @@ absl::Status ValidateImage(const Image& image) {
   if (image.max_layer_bytes < (1 << 20)) {
     return InvalidArgument("image.max_layer_bytes must be at least 1048576");
   }
+  RETURN_IF_ERROR(Between<int64_t>("image.max_layer_files", image.max_layer_files, 1,
+                                   std::numeric_limits<int32_t>::max()));
+  RETURN_IF_ERROR(Between<int64_t>("image.max_layer_ratio", image.max_layer_ratio, 0, 1'000'000));
   for (const auto& mirror : image.mirrors) {
     if (mirror.prefix.empty() || mirror.endpoints.empty()) {
       return InvalidArgument("image.mirrors: each needs a prefix and at least one endpoint");
@@ -116,6 +120,9 @@ absl::Status Validate(const Config& config) {
   RETURN_IF_ERROR(Between("max_threads", config.max_threads, 4, 1024));
   RETURN_IF_ERROR(Absolute("storage.root", config.storage.root));
   RETURN_IF_ERROR(Absolute("storage.run", config.storage.run));
+  RETURN_IF_ERROR(AbsoluteOrEmpty("storage.unpack_path", config.storage.unpack_path));
+  RETURN_IF_ERROR(Between<int64_t>("storage.rootfs_size", config.storage.rootfs_size, 0,
+                                   std::numeric_limits<int64_t>::max()));
   RETURN_IF_ERROR(ValidateRuntime(config.runtime));
   RETURN_IF_ERROR(ValidateImage(config.image));
   return ValidateNetwork(config.network);

@@ -106,7 +106,12 @@ class Daemon {
                           .run = config_.storage.run,
                           .sync = config_.storage.sync,
                           .max_layer_bytes = static_cast<uint64_t>(config_.image.max_layer_bytes),
-                          .mount_options = config_.storage.mount_options},
+                          .max_layer_files = static_cast<uint64_t>(config_.image.max_layer_files),
+                          .max_layer_ratio = static_cast<uint64_t>(config_.image.max_layer_ratio),
+                          .layer_devices = config_.image.layer_devices,
+                          .mount_options = config_.storage.mount_options,
+                          .rootfs_size = static_cast<uint64_t>(config_.storage.rootfs_size),
+                          .unpack_path = config_.storage.unpack_path},
                          *db_));
     return absl::OkStatus();
   }

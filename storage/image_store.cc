@@ -261,8 +261,8 @@ std::shared_ptr<const LayerTable> LayersWithout(const LayerTable& old,
 }
 
 absl::Status CheckUnused(const Snapshot& now, const ImageRecord& image) {
-  for (const auto& [container_id, image_id] : *now.rootfs) {
-    if (image_id == image.id) {
+  for (const auto& [container_id, record] : *now.rootfs) {
+    if (record.image_id == image.id) {
       return FailedPrecondition("remove image {}: container {} uses it; remove the container first",
                                 ShortId(image.id), ShortId(container_id));
     }

@@ -65,15 +65,22 @@ absl::StatusOr<std::string> NormalizeTarPath(std::string_view path) {
   return out;
 }
 
-absl::StatusOr<LayerTree> LayerTree::Create(const std::string& directory) {
-  const std::string diff = JoinPath(directory, "diff");
-  const std::string trash = JoinPath(directory, "trash");
-  RETURN_IF_ERROR(MakeDirs(directory, 0700));
-  RETURN_IF_ERROR(MakeDirs(diff, kImpliedMode));
-  RETURN_IF_ERROR(MakeDirs(trash, 0700));
-  ASSIGN_OR_RETURN(UniqueFd diff_fd, Open(diff, kOpenDir));
-  ASSIGN_OR_RETURN(UniqueFd trash_fd, Open(trash, kOpenDir));
-  return LayerTree(std::move(diff_fd), std::move(trash_fd));
+absl::StatusOr<LayerTree> LayerTree::Create(int directory_fd, OpaqueFunction set_opaque) {
+  UniqueFd fds[2];
+  const char* const names[] = {"diff", "trash"};
+  for (size_t i = 0; i < 2; ++i) {
+    if (mkdirat(directory_fd, names[i], kImpliedMode) != 0) {
+      return ErrnoStatus(errno, std::string("make the layer's directory ") + names[i]);
+    }
+    ASSIGN_OR_RETURN(fds[i], OpenAt(directory_fd, names[i], kOpenDir));
+    // What an administrator gave the directory above to hand on is not the layer's.
+    (void)fremovexattr(fds[i].get(), "system.posix_acl_default");
+    (void)fremovexattr(fds[i].get(), "system.posix_acl_access");
+    if (fchmod(fds[i].get(), kImpliedMode) != 0 || fchown(fds[i].get(), 0, 0) != 0) {
+      return ErrnoStatus(errno, std::string("prepare the layer's directory ") + names[i]);
+    }
+  }
+  return LayerTree(std::move(fds[0]), std::move(fds[1]), std::move(set_opaque));
 }
 
 absl::StatusOr<Place> LayerTree::Find(const std::string& path) {
@@ -89,6 +96,7 @@ absl::StatusOr<Place> LayerTree::Resolve(const std::string& path, bool make_pare
   Place place{
       .parent = root_.get(), .name = path.substr(dir.empty() ? 0 : dir.size() + 1), .path = path};
   if (dir.empty()) {
+    ASSIGN_OR_RETURN(place.root_group, IsRootGroup(root_.get()));
     return place;
   }
   if (!cached_.valid() || dir != cached_path_) {
@@ -102,9 +110,22 @@ absl::StatusOr<Place> LayerTree::Resolve(const std::string& path, bool make_pare
     RETURN_IF_ERROR(fd.status());
     cached_ = *std::move(fd);
     cached_path_ = parent;
+    cached_group_.reset();
   }
   place.parent = cached_.get();
+  if (!cached_group_) {
+    ASSIGN_OR_RETURN(cached_group_, IsRootGroup(cached_.get()));
+  }
+  place.root_group = *cached_group_;
   return place;
+}
+
+absl::StatusOr<bool> LayerTree::IsRootGroup(int dir_fd) {
+  struct stat st = {};
+  if (fstat(dir_fd, &st) != 0) {
+    return ErrnoStatus(errno, "stat a directory of the layer");
+  }
+  return st.st_gid == 0;
 }
 
 absl::StatusOr<UniqueFd> LayerTree::MakeParents(const std::string& path) {
@@ -129,7 +150,7 @@ absl::StatusOr<UniqueFd> LayerTree::StepInto(int parent, const std::string& name
     if (errno != ENOENT) {
       return ErrnoStatus(errno, "stat layer entry " + Quote(path));
     }
-    return NewDirectory(parent, name, kImpliedMode, path);
+    return NewParent(parent, name, path);
   }
   if (S_ISDIR(st.st_mode)) {
     return OpenAt(parent, name, kOpenDir);
@@ -146,27 +167,38 @@ absl::StatusOr<UniqueFd> LayerTree::StepInto(int parent, const std::string& name
     if (unlinkat(parent, name.c_str(), 0) != 0) {
       return ErrnoStatus(errno, "replace whiteout " + Quote(path));
     }
-    ASSIGN_OR_RETURN(UniqueFd fd, NewDirectory(parent, name, kImpliedMode, path));
-    RETURN_IF_ERROR(SetOpaque(fd.get(), path));
+    ASSIGN_OR_RETURN(UniqueFd fd, NewParent(parent, name, path));
+    RETURN_IF_ERROR(MarkOpaque(fd.get(), path));
     return fd;
   }
   return InvalidArgument("tar entry below {}: that is no directory", Quote(path));
 }
 
-absl::StatusOr<UniqueFd> LayerTree::NewDirectory(int parent, const std::string& name, mode_t mode,
-                                                 const std::string& path) {
-  if (mkdirat(parent, name.c_str(), 0700) != 0) {
+absl::StatusOr<UniqueFd> LayerTree::NewParent(int parent, const std::string& name,
+                                              const std::string& path) {
+  if (mkdirat(parent, name.c_str(), kImpliedMode) != 0) {
     return ErrnoStatus(errno, "make directory " + Quote(path));
   }
   ++directories_made_;
+  implied_.insert(path);
   UniqueFd fd(openat(parent, name.c_str(), kOpenDir));
   if (!fd.valid()) {
     return ErrnoStatus(errno, "open directory " + Quote(path));
   }
-  if (fchmod(fd.get(), mode) != 0) {  // mkdirat's mode is cut by the umask
-    return ErrnoStatus(errno, "chmod directory " + Quote(path));
+  // A set-group-ID directory above hands both on.
+  if (fchown(fd.get(), 0, 0) != 0 || fchmod(fd.get(), kImpliedMode) != 0) {
+    return ErrnoStatus(errno, "set owner and mode of directory " + Quote(path));
   }
   return fd;
+}
+
+void LayerTree::ForgetImplied(const std::string& path) {
+  implied_.erase(path);
+  const std::string below = path + "/";
+  auto it = implied_.lower_bound(below);
+  while (it != implied_.end() && it->starts_with(below)) {
+    it = implied_.erase(it);
+  }
 }
 
 absl::StatusOr<std::optional<struct stat>> LayerTree::Stat(const Place& place) {
@@ -192,6 +224,7 @@ absl::StatusOr<struct stat> LayerTree::Displace(const Place& place) {
     }
     // What is cached may be inside. The descriptor itself stays open for `place`.
     cached_path_.clear();
+    ForgetImplied(place.path);
   } else if (unlinkat(place.parent, place.name.c_str(), 0) != 0) {
     return ErrnoStatus(errno, "replace layer entry " + Quote(place.path));
   } else if (S_ISLNK(st->st_mode)) {
@@ -200,25 +233,37 @@ absl::StatusOr<struct stat> LayerTree::Displace(const Place& place) {
   return *st;
 }
 
-absl::StatusOr<int> LayerTree::MakeDirectory(const Place& place) {
+absl::StatusOr<LayerTree::MadeDirectory> LayerTree::MakeDirectory(const Place& place) {
+  const char* name = place.name.c_str();
   bool opaque = false;
-  ASSIGN_OR_RETURN(const std::optional<struct stat> old, Stat(place));
-  if (old && !S_ISDIR(old->st_mode)) {
-    RETURN_IF_ERROR(Displace(place).status());
-    opaque = IsWhiteout(*old);
+  bool fresh = mkdirat(place.parent, name, 0700) == 0;
+  if (!fresh && errno != EEXIST) {
+    return ErrnoStatus(errno, "make directory " + Quote(place.path));
   }
-  UniqueFd fd;
-  if (old && S_ISDIR(old->st_mode)) {
-    ASSIGN_OR_RETURN(fd, OpenAt(place.parent, place.name, kOpenDir));
-  } else {
-    ASSIGN_OR_RETURN(fd, NewDirectory(place.parent, place.name, 0700, place.path));
+  if (!fresh) {
+    ASSIGN_OR_RETURN(const std::optional<struct stat> old, Stat(place));
+    if (old && !S_ISDIR(old->st_mode)) {
+      RETURN_IF_ERROR(Displace(place).status());
+      opaque = IsWhiteout(*old);
+      if (mkdirat(place.parent, name, 0700) != 0) {
+        return ErrnoStatus(errno, "make directory " + Quote(place.path));
+      }
+      fresh = true;
+    }
+  }
+  directories_made_ += fresh ? 1 : 0;
+  implied_.erase(place.path);
+  UniqueFd fd(openat(place.parent, name, kOpenDir));
+  if (!fd.valid()) {
+    return ErrnoStatus(errno, "open directory " + Quote(place.path));
   }
   if (opaque) {
-    RETURN_IF_ERROR(SetOpaque(fd.get(), place.path));
+    RETURN_IF_ERROR(MarkOpaque(fd.get(), place.path));
   }
   cached_ = std::move(fd);
   cached_path_ = place.path;
-  return cached_.get();
+  cached_group_.reset();
+  return MadeDirectory{.fd = cached_.get(), .fresh = fresh};
 }
 
 absl::Status LayerTree::MakeWhiteout(const Place& place) {

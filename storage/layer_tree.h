@@ -10,7 +10,9 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <functional>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -28,14 +30,17 @@ absl::StatusOr<std::string> NormalizeTarPath(std::string_view path);
 struct Place {
   int parent =
       -1;  // descriptor of the directory; the tree's, valid until its next Find or Displace
-  std::string name;  // one component, never empty, "." or ".."
-  std::string path;  // the whole normalised path
+  std::string name;         // one component, never empty, "." or ".."
+  std::string path;         // the whole normalised path
+  bool root_group = false;  // the directory is of group 0, and so is what root makes in it
 };
 
 class LayerTree {
  public:
-  // Makes `directory`/diff (0755) and `directory`/trash.
-  static absl::StatusOr<LayerTree> Create(const std::string& directory);
+  using OpaqueFunction = std::function<absl::Status(int dir_fd, const std::string& path)>;
+
+  // Makes diff (0755) and trash in the directory.
+  static absl::StatusOr<LayerTree> Create(int directory_fd, OpaqueFunction set_opaque);
 
   // Descriptor of diff/.
   [[nodiscard]] int root() const { return root_.get(); }
@@ -51,30 +56,47 @@ class LayerTree {
   // there.
   absl::StatusOr<struct stat> Displace(const Place& place);
 
+  struct MadeDirectory {
+    int fd = -1;  // the tree's, valid until its next Find or Displace
+    bool fresh = false;
+  };
   // mkdir and open; the next Find below it needs no resolution. A file that was there is displaced;
   // a directory stays as it is; a whiteout makes the new directory opaque.
-  absl::StatusOr<int> MakeDirectory(const Place& place);
+  absl::StatusOr<MadeDirectory> MakeDirectory(const Place& place);
+  // Owner of the directory that MakeDirectory returned last may have changed.
+  void ForgetGroup() { cached_group_.reset(); }
 
   // Overlay's marks.
   static absl::Status MakeWhiteout(const Place& place);
   static absl::Status SetOpaque(int dir_fd, const std::string& path);
   static bool IsWhiteout(const struct stat& st);
 
+  absl::Status MarkOpaque(int dir_fd, const std::string& path) const {
+    return set_opaque_(dir_fd, path);
+  }
+
   [[nodiscard]] uint64_t directories_made() const { return directories_made_; }
+  // Paths of directories made as parents that no entry has been about so far.
+  [[nodiscard]] const std::set<std::string>& implied() const { return implied_; }
 
  private:
-  LayerTree(UniqueFd root, UniqueFd trash) : root_(std::move(root)), trash_(std::move(trash)) {}
+  LayerTree(UniqueFd root, UniqueFd trash, OpaqueFunction set_opaque)
+      : root_(std::move(root)), trash_(std::move(trash)), set_opaque_(std::move(set_opaque)) {}
   absl::StatusOr<Place> Resolve(const std::string& path, bool make_parents);
   absl::StatusOr<UniqueFd> MakeParents(const std::string& path);
   absl::StatusOr<UniqueFd> StepInto(int parent, const std::string& name, const std::string& path);
-  absl::StatusOr<UniqueFd> NewDirectory(int parent, const std::string& name, mode_t mode,
-                                        const std::string& path);
+  absl::StatusOr<UniqueFd> NewParent(int parent, const std::string& name, const std::string& path);
+  absl::StatusOr<bool> IsRootGroup(int dir_fd);
+  void ForgetImplied(const std::string& path);
 
   UniqueFd root_;
   UniqueFd trash_;
+  OpaqueFunction set_opaque_;
+  std::set<std::string> implied_;
   // The directory of the last entry: most entries follow one of the same directory.
   std::string cached_path_;
   UniqueFd cached_;
+  std::optional<bool> cached_group_;  // is it of group 0
   uint64_t trashed_ = 0;
   uint64_t directories_made_ = 0;
 };

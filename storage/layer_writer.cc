@@ -2,60 +2,46 @@
 #include "storage/layer_writer.h"
 
 #include <algorithm>
-#include <system_error>
-#include <thread>
+#include <utility>
 
 #include "base/file.h"
 #include "base/log.h"
 #include "base/status.h"
-#include "storage/byte_ring.h"
+#include "storage/unpacker.h"
 
 namespace davit::storage {
 namespace {
 
-constexpr size_t kRingBytes = size_t{2} << 20U;
 constexpr size_t kTarRecord = 512;
 
 class LayerWriterImpl : public LayerWriter {
  public:
-  LayerWriterImpl(std::string directory, const ApplyLimits& limits)
-      : directory_(std::move(directory)), limits_(limits), ring_(kRingBytes) {}
+  LayerWriterImpl(std::string directory, std::unique_ptr<Unpacker> unpacker)
+      : directory_(std::move(directory)), unpacker_(std::move(unpacker)) {}
 
   ~LayerWriterImpl() override {
-    if (thread_.joinable()) {
-      ring_.Abort();
-      thread_.join();
-    }
+    unpacker_.reset();
     if (!handed_over_) {
       log::IfError(RemoveTree(directory_), "remove unfinished layer");
     }
   }
 
-  absl::Status Start() {
-    try {
-      thread_ = std::thread([this] {
-        result_ = ApplyTar(ring_, directory_, limits_);
-        ring_.CloseRead(result_.status());
-      });
-    } catch (const std::system_error& error) {
-      return ResourceExhausted("start a thread to apply a layer: {}", error.what());
-    }
-    return absl::OkStatus();
-  }
-
   absl::Status Write(std::span<const uint8_t> bytes) override {
+    if (unpacker_ == nullptr) {
+      return FailedPrecondition("the layer is finished");
+    }
     hasher_.Update(bytes);
     CountTrailingZeros(bytes);
-    return ring_.Push(bytes);
+    return unpacker_->Push(bytes);
   }
 
   absl::StatusOr<std::shared_ptr<PendingLayer>> Finish(const Digest& expected_diff_id,
                                                        const Digest& blob) override {
-    if (!thread_.joinable()) {
+    if (unpacker_ == nullptr) {
       return FailedPrecondition("a layer can be finished once only");
     }
-    ring_.CloseWrite();
-    thread_.join();
+    result_ = unpacker_->Finish();
+    unpacker_.reset();
     const Digest diff_id = hasher_.Finish();
     RETURN_IF_ERROR(Check(expected_diff_id, diff_id));
     RETURN_IF_ERROR(RemoveTree(JoinPath(directory_, "trash")));
@@ -95,13 +81,11 @@ class LayerWriterImpl : public LayerWriter {
   }
 
   const std::string directory_;
-  const ApplyLimits limits_;
-  ByteRing ring_;
+  std::unique_ptr<Unpacker> unpacker_;  // null when finished
   Hasher hasher_;
   size_t trailing_zeros_ = 0;
   bool handed_over_ = false;
   absl::StatusOr<ApplyResult> result_ = absl::UnknownError("not applied yet");
-  std::thread thread_;
 };
 
 }  // namespace
@@ -112,11 +96,16 @@ StagedLayer::~StagedLayer() {
   }
 }
 
-absl::StatusOr<std::unique_ptr<LayerWriter>> NewLayerWriter(const std::string& directory,
+absl::StatusOr<std::unique_ptr<LayerWriter>> NewLayerWriter(const std::string& program,
+                                                            const std::string& directory,
                                                             const ApplyLimits& limits) {
-  auto writer = std::make_unique<LayerWriterImpl>(directory, limits);
-  RETURN_IF_ERROR(writer->Start());
-  return writer;
+  RETURN_IF_ERROR(MakeDirs(directory, 0700));
+  absl::StatusOr<std::unique_ptr<Unpacker>> unpacker = Unpacker::Start(program, directory, limits);
+  if (!unpacker.ok()) {
+    log::IfError(RemoveTree(directory), "remove unfinished layer");
+    return Annotate(unpacker.status(), "start " + program + " to apply a layer");
+  }
+  return std::make_unique<LayerWriterImpl>(directory, *std::move(unpacker));
 }
 
 }  // namespace davit::storage

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The LayerWriter of storage/storage.h: the caller's thread hashes, a thread of the writer's own
-// parses and applies, a bounded ring lies between.
+// The LayerWriter of storage/storage.h: the caller's thread hashes and fills a ring of shared
+// memory, a process parses and applies (storage/unpacker.h).
 #pragma once
 
 #include <atomic>
@@ -39,8 +39,9 @@ class StagedLayer : public PendingLayer {
   std::atomic<bool> taken_ = false;
 };
 
-// `directory` does not exist yet; its parent does.
-absl::StatusOr<std::unique_ptr<LayerWriter>> NewLayerWriter(const std::string& directory,
+// `program` is davit-unpack. `directory` does not exist yet; its parent does.
+absl::StatusOr<std::unique_ptr<LayerWriter>> NewLayerWriter(const std::string& program,
+                                                            const std::string& directory,
                                                             const ApplyLimits& limits);
 
 }  // namespace davit::storage

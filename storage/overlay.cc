@@ -16,9 +16,11 @@
 
 #include "base/file.h"
 #include "base/id.h"
+#include "base/idmapped_mount.h"
 #include "base/mount.h"
 #include "base/status.h"
 #include "base/text.h"
+#include "storage/lower_mounts.h"
 
 namespace davit::storage {
 namespace {
@@ -41,6 +43,9 @@ const std::map<std::string, MountFlag>& GenericFlags() {
       {"relatime", {MOUNT_ATTR_RELATIME, MS_RELATIME}},
       {"strictatime", {MOUNT_ATTR_STRICTATIME, MS_STRICTATIME}},
       {"nodiratime", {MOUNT_ATTR_NODIRATIME, MS_NODIRATIME}},
+      {"dev", {0, 0}},  // these three only undo a default of ours
+      {"suid", {0, 0}},
+      {"exec", {0, 0}},
   };
   return kFlags;
 }
@@ -223,17 +228,45 @@ absl::Status CheckSpec(const OverlaySpec& spec) {
   if (spec.lowers.empty() || (spec.upper.empty() && spec.lowers.size() < 2)) {
     return Internal("overlay of {} lower directories", spec.lowers.size());
   }
-  if (spec.lowers.size() > kMaxLowers) {
-    return InvalidArgument("overlay of {} layers: the kernel allows {}", spec.lowers.size(),
-                           kMaxLowers);
+  const size_t limit = spec.scratch.empty() ? kMaxLowers : kMaxLayers;
+  if (spec.lowers.size() > limit) {
+    return InvalidArgument("overlay of {} layers: at most {} can be mounted", spec.lowers.size(),
+                           limit);
   }
   return absl::OkStatus();
 }
 
+// Where there are too many layers: the lowest ones become one, a read-only overlay of their own.
+absl::StatusOr<OverlaySpec> Nest(const OverlaySpec& spec, MountApi api, LowerMounts& mounts) {
+  if (spec.lowers.size() <= kMaxLowers) {
+    return spec;
+  }
+  OverlaySpec top = spec;
+  OverlaySpec bottom;
+  const auto split = top.lowers.begin() + (kMaxLowers - 1);
+  bottom.lowers.assign(split, top.lowers.end());
+  top.lowers.erase(split, top.lowers.end());
+  if (bottom.lowers.size() == 1) {  // an overlay without upper has two
+    bottom.lowers.insert(bottom.lowers.begin(), top.lowers.back());
+    top.lowers.pop_back();
+  }
+  for (const std::string& option : spec.options) {
+    if (option != "volatile") {  // is for upper directories
+      bottom.options.push_back(option);
+    }
+  }
+  ASSIGN_OR_RETURN(std::string path, mounts.NewTarget());
+  RETURN_IF_ERROR(MountOverlay(bottom, path, api));
+  top.lowers.push_back(std::move(path));
+  return top;
+}
+
 }  // namespace
 
-absl::Status MountOverlay(const OverlaySpec& spec, const std::string& target, MountApi api) {
-  RETURN_IF_ERROR(CheckSpec(spec));
+absl::Status MountOverlay(const OverlaySpec& given, const std::string& target, MountApi api) {
+  RETURN_IF_ERROR(CheckSpec(given));
+  LowerMounts mounts(given.scratch);
+  ASSIGN_OR_RETURN(const OverlaySpec spec, Nest(given, api, mounts));
   if (api == MountApi::kLegacy) {
     return LegacyMountAt(spec, target);
   }
@@ -242,15 +275,16 @@ absl::Status MountOverlay(const OverlaySpec& spec, const std::string& target, Mo
     const bool lacking = mount.status().code() == absl::StatusCode::kUnimplemented;
     return lacking && api == MountApi::kAuto ? LegacyMountAt(spec, target) : mount.status();
   }
-  if (move_mount(mount->get(), "", AT_FDCWD, target.c_str(), MOVE_MOUNT_F_EMPTY_PATH) != 0) {
-    return ErrnoStatus(errno, "attach overlay mount at " + target);
-  }
-  return absl::OkStatus();
+  return AttachMount(mount->get(), target);
 }
 
-absl::StatusOr<UniqueFd> OpenOverlay(const OverlaySpec& spec, const std::string& scratch,
+absl::StatusOr<UniqueFd> OpenOverlay(const OverlaySpec& given, const std::string& scratch,
                                      MountApi api) {
-  RETURN_IF_ERROR(CheckSpec(spec));
+  OverlaySpec wanted = given;
+  wanted.scratch = scratch;
+  RETURN_IF_ERROR(CheckSpec(wanted));
+  LowerMounts mounts(scratch);
+  ASSIGN_OR_RETURN(const OverlaySpec spec, Nest(wanted, api, mounts));
   if (api != MountApi::kLegacy) {
     absl::StatusOr<UniqueFd> mount = NewApiMount(spec);
     const bool lacking = mount.status().code() == absl::StatusCode::kUnimplemented;

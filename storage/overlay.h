@@ -16,12 +16,17 @@ namespace davit::storage {
 
 // The kernel's limit on lower layers of one mount (OVL_MAX_STACK).
 inline constexpr size_t kMaxLowers = 500;
+// One of them may be an overlay of its own, the lowest: what it hides needs to hide nothing below.
+// The kernel stacks two overlays, not three.
+inline constexpr size_t kMaxLayers = 2 * kMaxLowers - 1;
 
 struct OverlaySpec {
-  std::vector<std::string> lowers;  // topmost first; at least one, two if there is no upper
+  std::vector<std::string> lowers;  // topmost first; at least one, two if there is no upper;
+                                    // at most kMaxLayers
   std::string upper;                // both empty: a read-only mount
   std::string work;
   std::vector<std::string> options;  // "metacopy=off", "volatile", "nodev", "ro" …
+  std::string scratch = {};          // for mount points of a moment; needed from kMaxLowers on
 };
 
 enum class MountApi { kAuto, kNew, kLegacy };

@@ -33,6 +33,10 @@ std::string Paths::ContainerVolume(const std::string& id, const std::string& nam
   return Container(id) + "/volumes/" + name;
 }
 
+std::string Paths::Mapped(const std::string& id) const {
+  return Container(id) + "/mapped";
+}
+
 std::string Paths::VolatileMark(const std::string& id) const {
   return Work(id) + "/work/incompat/volatile";
 }

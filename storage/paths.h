@@ -30,6 +30,8 @@ class Paths {
   [[nodiscard]] std::string Upper(const std::string& id) const;
   [[nodiscard]] std::string Work(const std::string& id) const;
   [[nodiscard]] std::string ContainerVolume(const std::string& id, const std::string& name) const;
+  // A layer with other owners, where mounts cannot be ID-mapped (storage/mapped_lowers.h).
+  [[nodiscard]] std::string Mapped(const std::string& id) const;
   // What overlay keeps in `work` to refuse the second mount of a volatile upper directory.
   [[nodiscard]] std::string VolatileMark(const std::string& id) const;
 

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "storage/records.h"
 
+#include <cstdint>
+#include <optional>
+
 #include "base/status.h"
+#include "base/text.h"
 #include "base/time.h"
 
 namespace davit::storage {
@@ -57,6 +61,44 @@ CREATE TABLE image_volumes (
 ) WITHOUT ROWID;
 ALTER TABLE images ADD COLUMN artifact_type TEXT NOT NULL DEFAULT '';
 )sql";
+
+// Mappings are text: "INSIDE:OUTSIDE:COUNT[,…]".
+constexpr char kVersion3[] = R"sql(
+ALTER TABLE containers_fs ADD COLUMN size_limit INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE containers_fs ADD COLUMN project_id INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE containers_fs ADD COLUMN uid_map TEXT NOT NULL DEFAULT '';
+ALTER TABLE containers_fs ADD COLUMN gid_map TEXT NOT NULL DEFAULT '';
+)sql";
+
+std::string MapText(const std::vector<IdRange>& ranges) {
+  std::string text;
+  for (const IdRange& range : ranges) {
+    text += fmt::format("{}{}:{}:{}", text.empty() ? "" : ",", range.inside, range.outside,
+                        range.count);
+  }
+  return text;
+}
+
+absl::StatusOr<std::vector<IdRange>> ParseMap(const std::string& text) {
+  std::vector<IdRange> ranges;
+  for (const std::string& part : Split(text, ',')) {
+    const std::vector<std::string> fields = Split(part, ':');
+    if (fields.size() == 1 && fields[0].empty()) {
+      continue;
+    }
+    IdRange range;
+    uint32_t* const into[] = {&range.inside, &range.outside, &range.count};
+    for (size_t i = 0; i < 3; ++i) {
+      const auto number = fields.size() == 3 ? ParseUint(fields[i]) : std::nullopt;
+      if (!number || *number > UINT32_MAX) {
+        return DataLoss("table containers_fs holds a malformed ID mapping '{}'", Printable(text));
+      }
+      *into[i] = static_cast<uint32_t>(*number);
+    }
+    ranges.push_back(range);
+  }
+  return ranges;
+}
 
 absl::StatusOr<Digest> StoredDigest(const std::string& text, const char* table) {
   absl::StatusOr<Digest> digest = Digest::Parse(text);
@@ -166,13 +208,20 @@ absl::StatusOr<std::shared_ptr<ImageTable>> LoadImages(Transaction& tx) {
 
 absl::StatusOr<std::shared_ptr<RootfsTable>> LoadRootfs(Transaction& tx) {
   auto table = std::make_shared<RootfsTable>();
-  ASSIGN_OR_RETURN(Statement rows, tx.Prepare("SELECT container_id, image_id FROM containers_fs"));
+  ASSIGN_OR_RETURN(Statement rows, tx.Prepare("SELECT container_id, image_id, size_limit, "
+                                              "project_id, uid_map, gid_map FROM containers_fs"));
   while (true) {
     ASSIGN_OR_RETURN(const bool more, rows.Step());
     if (!more) {
       return table;
     }
-    (*table)[rows.Text(0)] = rows.Text(1);
+    RootfsRecord rootfs{.image_id = rows.Text(1),
+                        .size_limit = static_cast<uint64_t>(rows.Int(2)),
+                        .project_id = static_cast<uint32_t>(rows.Int(3)),
+                        .mappings = {}};
+    ASSIGN_OR_RETURN(rootfs.mappings.uids, ParseMap(rows.Text(4)));
+    ASSIGN_OR_RETURN(rootfs.mappings.gids, ParseMap(rows.Text(5)));
+    (*table)[rows.Text(0)] = std::move(rootfs);
   }
 }
 
@@ -197,8 +246,8 @@ absl::Status RunWithId(Transaction& tx, const char* sql, const std::string& id) 
 }  // namespace
 
 const std::vector<Migration>& Migrations() {
-  static const std::vector<Migration> kMigrations = {{"storage", 1, kVersion1},
-                                                     {"storage", 2, kVersion2}};
+  static const std::vector<Migration> kMigrations = {
+      {"storage", 1, kVersion1}, {"storage", 2, kVersion2}, {"storage", 3, kVersion3}};
   return kMigrations;
 }
 
@@ -291,13 +340,18 @@ absl::Status DeleteName(Transaction& tx, const std::string& name) {
 }
 
 absl::Status PutRootfs(Transaction& tx, const std::string& container_id,
-                       const std::string& image_id) {
+                       const RootfsRecord& rootfs) {
   ASSIGN_OR_RETURN(Statement row,
-                   tx.Prepare("INSERT INTO containers_fs (container_id, image_id, created_at_ns) "
-                              "VALUES (?, ?, ?)"));
+                   tx.Prepare("INSERT INTO containers_fs (container_id, image_id, created_at_ns, "
+                              "size_limit, project_id, uid_map, gid_map) "
+                              "VALUES (?, ?, ?, ?, ?, ?, ?)"));
   row.Bind(1, container_id);
-  row.Bind(2, image_id);
+  row.Bind(2, rootfs.image_id);
   row.Bind(3, NowNanos());
+  row.Bind(4, static_cast<int64_t>(rootfs.size_limit));
+  row.Bind(5, static_cast<int64_t>(rootfs.project_id));
+  row.Bind(6, MapText(rootfs.mappings.uids));
+  row.Bind(7, MapText(rootfs.mappings.gids));
   return row.Run();
 }
 

@@ -17,16 +17,10 @@
 
 #include "base/db.h"
 #include "base/digest.h"
+#include "storage/layer_flags.h"
 #include "storage/storage.h"
 
 namespace davit::storage {
-
-// What the overlay mount has to know about a layer.
-enum LayerFlags : uint32_t {
-  kHasWhiteouts = 1,  // not presentable without overlay
-  kOpaqueRoot = 2,    // hides all layers below it
-  kHasRootEntry = 4,  // the tar gave owner and mode of "/"
-};
 
 struct LayerRecord {
   LayerInfo info;
@@ -43,7 +37,15 @@ struct ImageTable {
   std::map<std::string, std::string> by_name;  // tags and digests -> image ID
 };
 
-using RootfsTable = std::map<std::string, std::string>;  // container ID -> image ID
+struct RootfsRecord {
+  std::string image_id;
+  uint64_t size_limit = 0;  // bytes; 0: none
+  uint32_t project_id = 0;  // of the quota; 0: none
+  IdMappings mappings;
+  bool operator==(const RootfsRecord&) const = default;
+};
+
+using RootfsTable = std::map<std::string, RootfsRecord>;  // by container ID
 
 // Container ID -> IDs of the images that are mounted for it as volumes.
 using VolumeTable = std::map<std::string, std::set<std::string>>;
@@ -71,7 +73,7 @@ absl::Status PutName(Transaction& tx, const std::string& name, const std::string
                      bool is_digest);
 absl::Status DeleteName(Transaction& tx, const std::string& name);
 absl::Status PutRootfs(Transaction& tx, const std::string& container_id,
-                       const std::string& image_id);
+                       const RootfsRecord& rootfs);
 absl::Status DeleteRootfs(Transaction& tx, const std::string& container_id);
 absl::Status PutVolume(Transaction& tx, const std::string& container_id,
                        const std::string& image_id);

@@ -2,10 +2,10 @@
 #include "storage/rootfs_store.h"
 
 #include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdio>
 #include <functional>
 #include <utility>
 
@@ -17,8 +17,11 @@
 #include "base/text.h"
 #include "base/time.h"
 #include "storage/image_store.h"
+#include "storage/lower_mounts.h"
+#include "storage/mapped_lowers.h"
 #include "storage/overlay.h"
 #include "storage/tree_usage.h"
+#include "storage/upper_dir.h"
 
 namespace davit::storage {
 namespace {
@@ -34,31 +37,28 @@ std::string KeyOf(const std::string& option) {
   return option.substr(0, option.find('='));
 }
 
-// The defaults, each unless the configuration says otherwise. index and metacopy would tie the
-// upper directory to these very layers and make it depend on attributes that an image might forge.
-std::vector<std::string> MountOptions(const std::vector<std::string>& configured) {
-  std::vector<std::string> options = configured;
-  for (const char* option : {"index=off", "metacopy=off", "volatile"}) {
-    bool given = false;
-    for (const std::string& other : configured) {
-      given = given || KeyOf(other) == KeyOf(option);
+// The defaults, each unless the configuration says otherwise; reasons in docs/storage-format.md.
+// `required` are those without which the stack cannot be mounted.
+std::vector<std::string> MountOptions(const std::vector<std::string>& configured,
+                                      const std::vector<std::string>& required) {
+  std::vector<std::string> options = required;
+  const auto add = [&options](const std::string& option, const std::string& opposite) {
+    for (const std::string& other : options) {
+      if (KeyOf(other) == KeyOf(option) || other == opposite) {
+        return;
+      }
     }
-    if (!given) {
-      options.emplace_back(option);
-    }
+    options.push_back(option);
+  };
+  for (const std::string& option : configured) {
+    add(option, "");
   }
+  add("index=off", "");
+  add("metacopy=off", "");
+  add("redirect_dir=nofollow", "");
+  add("volatile", "");
+  add("nodev", "dev");
   return options;
-}
-
-// The layer whose tar says what "/" is like: the topmost that does, else the topmost.
-std::string RootModel(const ImageRecord& image, const LayerTable& layers, const Paths& paths) {
-  for (auto it = image.layers.rbegin(); it != image.layers.rend(); ++it) {
-    const auto layer = layers.by_id.find(*it);
-    if (layer != layers.by_id.end() && (layer->second.flags & kHasRootEntry) != 0) {
-      return paths.Diff(*it);
-    }
-  }
-  return image.layers.empty() ? paths.EmptyLower() : paths.Diff(image.layers.back());
 }
 
 }  // namespace
@@ -67,29 +67,56 @@ absl::Mutex& RootfsStore::MutexOf(const std::string& container_id) {
   return mutexes_[std::hash<std::string>()(container_id) % mutexes_.size()];
 }
 
-// "/" of a container has owner and mode of its upper directory.
-absl::Status RootfsStore::MakeUpper(const std::string& container_id, const ImageRecord& image,
-                                    const LayerTable& layers) const {
+// Directories that the record is about; all of them are there before it is.
+absl::Status RootfsStore::MakeDirectories(const std::string& container_id, const ImageRecord& image,
+                                          const LayerTable& layers, const RootfsRecord& record) {
   const Paths& paths = state_.paths();
-  struct stat st = {};
-  const std::string model = RootModel(image, layers, paths);
-  if (stat(model.c_str(), &st) != 0) {
-    return ErrnoStatus(errno, "stat " + model);
+  const std::string directory = paths.Container(container_id);
+  RETURN_IF_ERROR(MakeDirs(directory, 0700));
+  RETURN_IF_ERROR(limits_.Apply(directory, record.project_id, record.size_limit));
+  return MakeUpper(container_id, image, layers, record.mappings, paths);
+}
+
+// Where mounts cannot be ID-mapped. After the record, as it may take long: the image cannot go any
+// more, and other changes go on.
+absl::Status RootfsStore::MakeMappedLayer(const std::string& container_id) {
+  const Paths& paths = state_.paths();
+  const Snapshot snapshot = state_.snapshot();
+  const RootfsRecord& record = snapshot.rootfs->at(container_id);
+  if (record.mappings.empty() || PathExists(paths.Mapped(container_id))) {
+    return absl::OkStatus();
   }
-  RETURN_IF_ERROR(MakeDirs(paths.Upper(container_id), 0700));
-  RETURN_IF_ERROR(MakeDirs(paths.Work(container_id), 0700));
-  ASSIGN_OR_RETURN(const UniqueFd upper,
-                   Open(paths.Upper(container_id), O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
-  if (fchown(upper.get(), st.st_uid, st.st_gid) != 0 ||
-      fchmod(upper.get(), st.st_mode & 07777U) != 0) {
-    return ErrnoStatus(errno, "set owner and mode of " + paths.Upper(container_id));
+  ASSIGN_OR_RETURN(const bool can, CanIdmap(paths.EmptyLower()));
+  if (can) {
+    return absl::OkStatus();
+  }
+  const auto image = snapshot.images->by_id.find(record.image_id);
+  if (image == snapshot.images->by_id.end()) {
+    return NotFound("image {} is not here (any more)", ShortId(record.image_id));
+  }
+  ASSIGN_OR_RETURN(const std::vector<std::string> lowers,
+                   LowersOf(*image->second, *snapshot.layers, paths));
+  const std::string unfinished = paths.Mapped(container_id) + ".tmp";
+  RETURN_IF_ERROR(RemoveTree(unfinished));
+  RETURN_IF_ERROR(MakeChownLayer(lowers, unfinished, record.mappings, paths.Scratch()));
+  if (rename(unfinished.c_str(), paths.Mapped(container_id).c_str()) != 0) {
+    return ErrnoStatus(errno, "rename " + unfinished);
   }
   return absl::OkStatus();
 }
 
-absl::Status RootfsStore::Create(const std::string& container_id, const std::string& image_id) {
+absl::Status RootfsStore::Create(const std::string& container_id, const std::string& image_id,
+                                 const RootfsSpec& spec) {
   RETURN_IF_ERROR(CheckId(container_id));
+  RETURN_IF_ERROR(Annotate(CheckMappings(spec.mappings), "container " + ShortId(container_id)));
   absl::MutexLock container_lock(&MutexOf(container_id));
+  RETURN_IF_ERROR(Record(container_id, image_id, spec));
+  return Annotate(MakeMappedLayer(container_id),
+                  "root file system of container " + ShortId(container_id));
+}
+
+absl::Status RootfsStore::Record(const std::string& container_id, const std::string& image_id,
+                                 const RootfsSpec& spec) {
   absl::MutexLock lock(&state_.changes);
   Snapshot next = state_.snapshot();
   ASSIGN_OR_RETURN(const auto image, FindInTable(*next.images, image_id));
@@ -99,20 +126,25 @@ absl::Status RootfsStore::Create(const std::string& container_id, const std::str
   }
   const auto row = next.rootfs->find(container_id);
   if (row != next.rootfs->end()) {
-    if (row->second == (*image)->id) {
+    if (row->second.image_id == (*image)->id) {
       return absl::OkStatus();
     }
     return AlreadyExists("container {} has a root file system of image {} already",
-                         ShortId(container_id), ShortId(row->second));
+                         ShortId(container_id), ShortId(row->second.image_id));
   }
-  RETURN_IF_ERROR(MakeUpper(container_id, **image, *next.layers));
+  const uint64_t limit = spec.size_limit > 0 ? spec.size_limit : state_.options().rootfs_size;
+  RootfsRecord record{
+      .image_id = (*image)->id, .size_limit = limit, .project_id = 0, .mappings = spec.mappings};
+  ASSIGN_OR_RETURN(record.project_id, limits_.Allocate(*next.rootfs, limit));
+  RETURN_IF_ERROR(Annotate(MakeDirectories(container_id, **image, *next.layers, record),
+                           "root file system of container " + ShortId(container_id)));
   RETURN_IF_ERROR(failpoint::Hit("storage.create_rootfs.after_dirs"));
   RETURN_IF_ERROR(Annotate(
       state_.db().Write(Db::Sync::kNormal,
-                        [&](Transaction& tx) { return PutRootfs(tx, container_id, (*image)->id); }),
+                        [&](Transaction& tx) { return PutRootfs(tx, container_id, record); }),
       "record root file system of container " + ShortId(container_id)));
   auto rootfs = std::make_shared<RootfsTable>(*next.rootfs);
-  (*rootfs)[container_id] = (*image)->id;
+  (*rootfs)[container_id] = record;
   next.rootfs = std::move(rootfs);
   state_.Publish(std::move(next));
   return absl::OkStatus();
@@ -132,19 +164,16 @@ absl::StatusOr<std::string> RootfsStore::Mount(const std::string& container_id) 
   if (mounted) {
     return target;
   }
-  const auto image = snapshot.images->by_id.find(row->second);
+  const auto image = snapshot.images->by_id.find(row->second.image_id);
   if (image == snapshot.images->by_id.end()) {
     return NotFound("container {}: image {} is damaged and was removed; remove the container",
-                    ShortId(container_id), ShortId(row->second));
+                    ShortId(container_id), ShortId(row->second.image_id));
   }
-  OverlaySpec spec{.lowers = {},
-                   .upper = paths.Upper(container_id),
-                   .work = paths.Work(container_id),
-                   .options = MountOptions(state_.options().mount_options)};
-  ASSIGN_OR_RETURN(spec.lowers, LowersOf(*image->second, *snapshot.layers, paths));
+  ASSIGN_OR_RETURN(std::vector<std::string> lowers,
+                   LowersOf(*image->second, *snapshot.layers, paths));
   RETURN_IF_ERROR(MakeDirs(target));
   RETURN_IF_ERROR(RemoveTree(paths.VolatileMark(container_id)));
-  RETURN_IF_ERROR(Annotate(MountOverlay(spec, target),
+  RETURN_IF_ERROR(Annotate(MountStack(container_id, row->second, std::move(lowers), target),
                            "root file system of container " + ShortId(container_id)));
   return target;
 }
@@ -163,6 +192,25 @@ absl::StatusOr<std::string> RootfsStore::MakeVolume(const std::string& container
   std::string path = state_.paths().ContainerVolume(container_id, name);
   RETURN_IF_ERROR(MakeDirs(path, 0755));
   return path;
+}
+
+absl::Status RootfsStore::MountStack(const std::string& container_id, const RootfsRecord& record,
+                                     std::vector<std::string> lowers, const std::string& target) {
+  const Paths& paths = state_.paths();
+  LowerMounts mounts(paths.Scratch());
+  std::vector<std::string> required;
+  if (PathExists(paths.Mapped(container_id))) {
+    lowers.insert(lowers.begin(), JoinPath(paths.Mapped(container_id), "upper"));
+    required = ChownOptions();
+  } else if (!record.mappings.empty()) {
+    ASSIGN_OR_RETURN(lowers, IdmapLowers(lowers, record.mappings, mounts));
+  }
+  const OverlaySpec spec{.lowers = std::move(lowers),
+                         .upper = paths.Upper(container_id),
+                         .work = paths.Work(container_id),
+                         .options = MountOptions(state_.options().mount_options, required),
+                         .scratch = paths.Scratch()};
+  return MountOverlay(spec, target);
 }
 
 absl::Status RootfsStore::Unmount(const std::string& container_id) {
@@ -203,6 +251,7 @@ absl::Status RootfsStore::Remove(const std::string& container_id) {
       Annotate(state_.db().Write(Db::Sync::kNormal,
                                  [&](Transaction& tx) { return DeleteRootfs(tx, container_id); }),
                "remove root file system of container " + ShortId(container_id)));
+  limits_.Release(next.rootfs->at(container_id).project_id);
   auto rootfs = std::make_shared<RootfsTable>(*next.rootfs);
   rootfs->erase(container_id);
   next.rootfs = std::move(rootfs);
@@ -212,8 +261,17 @@ absl::Status RootfsStore::Remove(const std::string& container_id) {
 
 absl::StatusOr<FsUsage> RootfsStore::Usage(const std::string& container_id) {
   RETURN_IF_ERROR(CheckId(container_id));
-  if (!state_.snapshot().rootfs->contains(container_id)) {
+  const auto table = state_.snapshot().rootfs;
+  const auto row = table->find(container_id);
+  if (row == table->end()) {
     return NotFound("container {} has no root file system", ShortId(container_id));
+  }
+  if (limits_.Counts(row->second.project_id)) {
+    ASSIGN_OR_RETURN(const ProjectUsage usage, limits_.Usage(row->second.project_id));
+    return FsUsage{.timestamp_ns = NowNanos(),
+                   .mountpoint = state_.paths().root(),
+                   .used_bytes = usage.bytes,
+                   .inodes_used = usage.inodes};
   }
   ASSIGN_OR_RETURN(const TreeUsage usage, MeasureTree(state_.paths().Upper(container_id)));
   return FsUsage{.timestamp_ns = NowNanos(),

@@ -16,27 +16,38 @@
 
 #include "absl/status/statusor.h"
 
+#include "storage/size_limits.h"
 #include "storage/state.h"
 
 namespace davit::storage {
 
 class RootfsStore {
  public:
-  explicit RootfsStore(State& state) : state_(state) {}
+  explicit RootfsStore(State& state) : state_(state), limits_(state.paths().Containers()) {}
 
-  absl::Status Create(const std::string& container_id, const std::string& image_id);
+  absl::Status Create(const std::string& container_id, const std::string& image_id,
+                      const RootfsSpec& spec);
   absl::StatusOr<std::string> Mount(const std::string& container_id);
   absl::StatusOr<std::string> MakeVolume(const std::string& container_id, const std::string& name);
   absl::Status Unmount(const std::string& container_id);
   absl::Status Remove(const std::string& container_id);
   absl::StatusOr<FsUsage> Usage(const std::string& container_id);
 
+  // OK if size limits are enforced, else why not.
+  [[nodiscard]] absl::Status SizeLimitStatus() const { return limits_.status(); }
+
  private:
   absl::Mutex& MutexOf(const std::string& container_id);
-  absl::Status MakeUpper(const std::string& container_id, const ImageRecord& image,
-                         const LayerTable& layers) const;
+  absl::Status Record(const std::string& container_id, const std::string& image_id,
+                      const RootfsSpec& spec);
+  absl::Status MakeMappedLayer(const std::string& container_id);
+  absl::Status MakeDirectories(const std::string& container_id, const ImageRecord& image,
+                               const LayerTable& layers, const RootfsRecord& record);
+  absl::Status MountStack(const std::string& container_id, const RootfsRecord& record,
+                          std::vector<std::string> lowers, const std::string& target);
 
   State& state_;
+  SizeLimits limits_;
   std::array<absl::Mutex, 32> mutexes_;
 };
 

@@ -82,14 +82,15 @@ TEST_F(RootfsStoreTest, MountOptionsAreOurs) {
   EXPECT_THAT(mount->super_options, HasSubstr(paths().Upper("c1")));
   EXPECT_THAT(mount->super_options, HasSubstr("volatile"));
   EXPECT_THAT(mount->super_options, Not(HasSubstr("metacopy=on")));
+  EXPECT_THAT(Text("/proc/self/mountinfo"), HasSubstr("/containers/c1/rootfs rw,nodev"));
 }
 
 TEST_F(RootfsStoreTest, ConfiguredOptionsReplaceTheDefaults) {
-  options_.mount_options = {"metacopy=on", "nodev"};
+  options_.mount_options = {"metacopy=on", "redirect_dir=on", "dev", "nosuid"};
   OpenStore();
   ASSERT_TRUE(Make("c1").ok());
   EXPECT_THAT(MountOf(paths().Rootfs("c1"))->super_options, HasSubstr("metacopy=on"));
-  EXPECT_THAT(Text("/proc/self/mountinfo"), HasSubstr("/containers/c1/rootfs rw,nodev"));
+  EXPECT_THAT(Text("/proc/self/mountinfo"), HasSubstr("/containers/c1/rootfs rw,nosuid,relatime"));
 }
 
 TEST_F(RootfsStoreTest, UnknownOptionIsAClearError) {
@@ -220,9 +221,36 @@ TEST_P(OverlayTest, FiveHundredLayers) {
   EXPECT_FALSE(*IsMountPoint(target));
 }
 
+// What the kernel does not stack in one mount it does in two.
+TEST_P(OverlayTest, MoreLayersThanTheKernelTakes) {
+  for (const int count : {501, 700, static_cast<int>(kMaxLayers)}) {
+    SCOPED_TRACE(count);
+    OverlaySpec spec = Spec(count);
+    spec.scratch = dir_ / "scratch";
+    const std::string target = dir_ / "target";
+    ASSERT_OK(MountOverlay(spec, target, GetParam()));
+    EXPECT_EQ(Text(target + "/same"), "0");
+    EXPECT_EQ(Text(target + "/f0") + Text(target + "/f499") + Text(target + "/f500"), "xxx");
+    EXPECT_EQ(Text(target + "/f" + std::to_string(count - 1)), "x");
+    ASSERT_OK(WriteFileAtomic(target + "/same", "upper"));
+    ASSERT_OK(RemoveFile(target + "/f500"));
+    EXPECT_FALSE(PathExists(target + "/f500"));
+    ASSERT_OK(Unmount(target));
+    EXPECT_TRUE(ListDir(spec.scratch)->empty());
+    for (const char* name : {"upper", "work"}) {
+      ASSERT_OK(RemoveTree(dir_ / name));
+      ASSERT_OK(MakeDirs(dir_ / name));
+    }
+  }
+}
+
 TEST_P(OverlayTest, TooManyLayers) {
-  EXPECT_EQ(MountOverlay(Spec(501), dir_ / "target", GetParam()).code(),
-            StatusCode::kInvalidArgument);
+  OverlaySpec spec = Spec(static_cast<int>(kMaxLayers) + 1);
+  spec.scratch = dir_ / "scratch";
+  EXPECT_EQ(MountOverlay(spec, dir_ / "target", GetParam()).code(), StatusCode::kInvalidArgument);
+  spec.lowers.resize(kMaxLowers + 1);
+  spec.scratch = "";
+  EXPECT_EQ(MountOverlay(spec, dir_ / "target", GetParam()).code(), StatusCode::kInvalidArgument);
 }
 
 TEST_P(OverlayTest, PathsOfAnyShape) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "storage/storage.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/db.h"
@@ -12,10 +13,25 @@
 #include "storage/recover.h"
 #include "storage/rootfs_store.h"
 #include "storage/state.h"
+#include "storage/unpack_path.h"
 #include "storage/volume_store.h"
 
 namespace davit::storage {
 namespace {
+
+// A layer may be small on the wire and still not fill the disk.
+ApplyLimits LimitsFor(const Options& options, const LayerHints& hints) {
+  constexpr uint64_t kFreeBytes = uint64_t{1} << 30U;
+  ApplyLimits limits{.max_bytes = options.max_layer_bytes,
+                     .max_files = options.max_layer_files,
+                     .allow_devices = options.layer_devices};
+  const uint64_t ratio = options.max_layer_ratio;
+  if (ratio > 0 && hints.compressed_size > 0 && hints.compressed_size < limits.max_bytes / ratio) {
+    limits.max_bytes =
+        std::min(limits.max_bytes, std::max(kFreeBytes, hints.compressed_size * ratio));
+  }
+  return limits;
+}
 
 class StorageImpl : public Storage {
  public:
@@ -40,10 +56,10 @@ class StorageImpl : public Storage {
     return info;
   }
 
-  absl::StatusOr<std::unique_ptr<LayerWriter>> NewLayer() override {
-    const Options& options = state_.options();
-    return NewLayerWriter(state_.paths().NewTempLayer(), {.max_bytes = options.max_layer_bytes,
-                                                          .max_files = options.max_layer_files});
+  absl::StatusOr<std::unique_ptr<LayerWriter>> NewLayer(const LayerHints& hints) override {
+    ASSIGN_OR_RETURN(const std::string program, FindUnpackProgram(state_.options().unpack_path));
+    return NewLayerWriter(program, state_.paths().NewTempLayer(),
+                          LimitsFor(state_.options(), hints));
   }
 
   absl::Status CommitImage(const ImageRecord& image,
@@ -79,8 +95,9 @@ class StorageImpl : public Storage {
     return images_.WithRoot(image_id, body);
   }
 
-  absl::Status CreateRootfs(const std::string& container_id, const std::string& image_id) override {
-    return rootfs_.Create(container_id, image_id);
+  absl::Status CreateRootfs(const std::string& container_id, const std::string& image_id,
+                            const RootfsSpec& spec) override {
+    return rootfs_.Create(container_id, image_id, spec);
   }
 
   // The OCI runtime makes the root read-only by itself, after it has put its mount points there: a
@@ -107,7 +124,7 @@ class StorageImpl : public Storage {
     const auto table = state_.snapshot().rootfs;
     std::vector<std::string> ids;
     ids.reserve(table->size());
-    for (const auto& [id, image_id] : *table) {
+    for (const auto& [id, record] : *table) {
       ids.push_back(id);
     }
     return ids;
@@ -146,6 +163,8 @@ class StorageImpl : public Storage {
     }
     return usage;
   }
+
+  [[nodiscard]] absl::Status SizeLimits() const override { return rootfs_.SizeLimitStatus(); }
 
   [[nodiscard]] const std::string& root() const override { return state_.paths().root(); }
 

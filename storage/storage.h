@@ -35,6 +35,7 @@
 
 #include "base/context.h"
 #include "base/digest.h"
+#include "storage/id_mapping.h"
 
 namespace davit {
 class Db;
@@ -99,7 +100,27 @@ struct Options {
   bool sync = true;
   uint64_t max_layer_bytes = uint64_t{64} << 30U;
   uint64_t max_layer_files = 10'000'000;
+  uint64_t max_layer_ratio = 2000;  // unpacked to compressed, from 1 GiB unpacked on; 0: no limit
+  bool layer_devices = true;        // else a layer with device nodes is refused
   std::vector<std::string> mount_options;
+  uint64_t rootfs_size = 0;  // default of RootfsSpec::size_limit; 0: no limit
+  std::string unpack_path;   // davit-unpack; "": looked for by FindUnpackProgram
+};
+
+// What the writer may assume of a layer before it has seen it.
+struct LayerHints {
+  uint64_t compressed_size = 0;  // of the registry's blob; 0 if unknown
+};
+
+// How a container's root file system is made. Recorded: mounts and recovery need no more.
+struct RootfsSpec {
+  // Bytes that the container may write; 0: Options::rootfs_size. Where the file system below the
+  // storage root has no project quotas the limit is not enforced (one warning; see
+  // Storage::SizeLimits).
+  uint64_t size_limit = 0;
+  // Of the pod's user namespace; both lists or neither. The layers appear with the host's IDs of
+  // the mapping, and what the container writes is owned by those: no file of the image is changed.
+  IdMappings mappings;
 };
 
 struct RootfsOptions {
@@ -116,7 +137,7 @@ class Storage {
   [[nodiscard]] virtual bool HasLayer(const Digest& diff_id) const = 0;
   // Which layer a registry blob unpacked to, if it is here.
   [[nodiscard]] virtual std::optional<LayerInfo> FindLayerByBlob(const Digest& blob) const = 0;
-  virtual absl::StatusOr<std::unique_ptr<LayerWriter>> NewLayer() = 0;
+  virtual absl::StatusOr<std::unique_ptr<LayerWriter>> NewLayer(const LayerHints& hints = {}) = 0;
 
   // --- images -----------------------------------------------------------------------------------
   // Makes the pending layers and the image visible in one durable transaction. Layers of the record
@@ -140,11 +161,10 @@ class Storage {
   virtual absl::Status WithImageRoot(const std::string& image_id,
                                      const std::function<absl::Status(int root_fd)>& body) = 0;
 
-  // --- container root file systems
-  // ---------------------------------------------------------------- Makes upper and work and
-  // records that the container uses the image. Idempotent.
-  virtual absl::Status CreateRootfs(const std::string& container_id,
-                                    const std::string& image_id) = 0;
+  // --- container root file systems --------------------------------------------------------------
+  // Makes upper and work and records that the container uses the image. Idempotent.
+  virtual absl::Status CreateRootfs(const std::string& container_id, const std::string& image_id,
+                                    const RootfsSpec& spec = {}) = 0;
   // Mounts the overlay (if it is not) and returns the path.
   virtual absl::StatusOr<std::string> MountRootfs(const std::string& container_id,
                                                   const RootfsOptions& options) = 0;
@@ -157,7 +177,8 @@ class Storage {
   virtual absl::Status RemoveRootfs(const std::string& container_id) = 0;
   // IDs that have a root file system: recovery removes those without a container.
   [[nodiscard]] virtual std::vector<std::string> ListRootfs() const = 0;
-  // Walks the upper directory: slow, for a background thread.
+  // From the quota where the root file system has one; else walks the upper directory: slow, for a
+  // background thread.
   virtual absl::StatusOr<FsUsage> RootfsUsage(const std::string& container_id) = 0;
 
   // --- image volumes ----------------------------------------------------------------------------
@@ -174,6 +195,8 @@ class Storage {
 
   // --- space ------------------------------------------------------------------------------------
   [[nodiscard]] virtual FsUsage ImageFsUsage() const = 0;  // sizes from the records
+  // OK if size limits of root file systems are enforced here, else why not.
+  [[nodiscard]] virtual absl::Status SizeLimits() const = 0;
   [[nodiscard]] virtual const std::string& root() const = 0;
 };
 

@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
-#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -16,8 +15,10 @@
 #include "base/file.h"
 #include "base/status.h"
 #include "base/text.h"
+#include "storage/entry_metadata.h"
+#include "storage/implied_dirs.h"
+#include "storage/layer_flags.h"
 #include "storage/layer_tree.h"
-#include "storage/records.h"
 #include "storage/tar_reader.h"
 
 namespace davit::storage {
@@ -27,32 +28,18 @@ constexpr std::string_view kWhiteoutPrefix = ".wh.";
 constexpr std::string_view kWhiteoutMetaPrefix = ".wh..wh.";
 constexpr std::string_view kOpaqueMarker = ".wh..wh..opq";
 
-std::string What(const char* verb, const std::string& path) {
-  return std::string(verb) + " layer entry '" + Printable(path) + "'";
-}
+constexpr int kOpenDir = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+constexpr mode_t kPermissions = 0777;
 
-// Errors of the kernel about a name or a value are the archive's fault.
-absl::Status EntryError(int error, const char* verb, const std::string& path) {
-  switch (error) {
-    case ENAMETOOLONG:
-    case ELOOP:
-    case ENOTDIR:
-    case EFBIG:
-      return InvalidArgument("{}: {}", What(verb, path), ErrnoText(error));
-    default:
-      return ErrnoStatus(error, What(verb, path));
-  }
-}
-
-bool WantedXattr(std::string_view name) {
-  return name == "security.capability" || name == "system.posix_acl_access" ||
-         name == "system.posix_acl_default" || name.starts_with("user.");
-}
+struct LastTouch {
+  timespec mtime = {};
+  std::string default_acl;
+};
 
 class Applier {
  public:
-  Applier(TarReader& reader, LayerTree tree, const ApplyLimits& limits)
-      : reader_(reader), tree_(std::move(tree)), limits_(limits) {}
+  Applier(TarReader& reader, LayerTree tree, int directory_fd, const ApplyLimits& limits)
+      : reader_(reader), tree_(std::move(tree)), directory_fd_(directory_fd), limits_(limits) {}
 
   absl::StatusOr<ApplyResult> Run() {
     while (true) {
@@ -63,7 +50,11 @@ class Applier {
       RETURN_IF_ERROR(Apply(*entry));
       RETURN_IF_ERROR(CheckFiles());
     }
-    RETURN_IF_ERROR(SetDirectoryTimes());
+    RETURN_IF_ERROR(FinishDirectories());
+    if (!tree_.implied().empty()) {
+      result_.flags |= kHasImplied;
+      RETURN_IF_ERROR(WriteImpliedDirs(directory_fd_, tree_.implied()));
+    }
     result_.files = Files();
     return result_;
   }
@@ -101,8 +92,9 @@ class Applier {
                              Printable(entry.path));
     }
     result_.flags |= kHasRootEntry;
-    times_[""] = entry.mtime;
-    return SetMetadata(tree_.root(), entry, "/");
+    Remember("", entry);
+    tree_.ForgetGroup();
+    return SetMetadata(tree_.root(), entry, "/", {});
   }
 
   // Names that begin with ".wh." are instructions. True if the entry was one.
@@ -137,7 +129,7 @@ class Applier {
       return absl::OkStatus();
     }
     ASSIGN_OR_RETURN(const UniqueFd dir, OpenAt(place.parent, ".", O_RDONLY | O_DIRECTORY));
-    return LayerTree::SetOpaque(dir.get(), path);
+    return tree_.MarkOpaque(dir.get(), path);
   }
 
   absl::Status ApplyWhiteout(const std::string& path) {
@@ -156,37 +148,45 @@ class Applier {
     if (S_ISDIR(old->st_mode)) {
       ASSIGN_OR_RETURN(const UniqueFd dir,
                        OpenAt(place.parent, place.name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
-      return LayerTree::SetOpaque(dir.get(), path);
+      return tree_.MarkOpaque(dir.get(), path);
     }
     return absl::OkStatus();
   }
 
   absl::Status ApplyDirectory(const TarEntry& entry, const std::string& path) {
     ASSIGN_OR_RETURN(const Place place, tree_.Find(path));
-    ASSIGN_OR_RETURN(const int fd, tree_.MakeDirectory(place));
-    times_[path] = entry.mtime;
-    return SetMetadata(fd, entry, path);
+    // MakeDirectory closes the place's parent.
+    const FreshFile fresh{.owner_is_roots = place.root_group, .mode_is_set = false};
+    ASSIGN_OR_RETURN(const LayerTree::MadeDirectory made, tree_.MakeDirectory(place));
+    Remember(path, entry);
+    tree_.ForgetGroup();
+    return SetMetadata(made.fd, entry, path, made.fresh ? fresh : FreshFile());
+  }
+
+  // What of a directory is set when everything in it is made.
+  void Remember(const std::string& path, const TarEntry& entry) {
+    const std::string* acl = FindDefaultAcl(entry);
+    directories_[path] = {.mtime = entry.mtime, .default_acl = acl == nullptr ? "" : *acl};
   }
 
   absl::Status ApplyFile(const TarEntry& entry, const std::string& path) {
     ASSIGN_OR_RETURN(const Place place, tree_.Find(path));
     constexpr int kFlags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
-    UniqueFd fd(openat(place.parent, place.name.c_str(), kFlags, 0600));
+    const mode_t mode = entry.mode & kPermissions;
+    UniqueFd fd(openat(place.parent, place.name.c_str(), kFlags, mode));
     if (!fd.valid() && errno == EEXIST) {
       RETURN_IF_ERROR(Displace(place));
-      fd.Reset(openat(place.parent, place.name.c_str(), kFlags, 0600));
+      fd.Reset(openat(place.parent, place.name.c_str(), kFlags, mode));
     }
     if (!fd.valid()) {
       return EntryError(errno, "create", path);
     }
     ++made_;
     RETURN_IF_ERROR(WriteData(fd.get(), entry, path));
-    RETURN_IF_ERROR(SetMetadata(fd.get(), entry, path));
-    const timespec times[2] = {entry.mtime, entry.mtime};
-    if (futimens(fd.get(), times) != 0) {
-      return EntryError(errno, "set times of", path);
-    }
-    return absl::OkStatus();
+    RETURN_IF_ERROR(SetMetadata(
+        fd.get(), entry, path,
+        {.owner_is_roots = place.root_group, .mode_is_set = (entry.mode & ~kPermissions) == 0}));
+    return SetTimes(fd.get(), entry, path);
   }
 
   absl::Status WriteData(int fd, const TarEntry& entry, const std::string& path) {
@@ -243,10 +243,8 @@ class Applier {
       return EntryError(errno, "make symlink", path);
     }
     ++made_;
-    if (fchownat(place.parent, name, entry.uid, entry.gid, AT_SYMLINK_NOFOLLOW) != 0) {
-      return EntryError(errno, "chown", path);
-    }
-    return FinishByName(place, entry);
+    return SetMetadataByName(place, entry,
+                             {.owner_is_roots = place.root_group, .mode_is_set = false});
   }
 
   absl::Status ApplyHardLink(const TarEntry& entry, const std::string& path) {
@@ -294,6 +292,10 @@ class Applier {
                         : entry.type == TarEntry::Type::kCharDevice ? S_IFCHR
                                                                     : S_IFBLK;
     const dev_t device = type == S_IFIFO ? 0 : entry.device;
+    if (type != S_IFIFO && !limits_.allow_devices) {
+      return InvalidArgument("tar entry '{}' is a device node, which the configuration refuses",
+                             Printable(path));
+    }
     ASSIGN_OR_RETURN(const Place place, tree_.Find(path));
     const char* name = place.name.c_str();
     int result = mknodat(place.parent, name, type | 0600, device);
@@ -308,74 +310,28 @@ class Applier {
     if (type == S_IFCHR && device == makedev(0, 0)) {
       result_.flags |= kHasWhiteouts;
     }
-    if (fchownat(place.parent, name, entry.uid, entry.gid, AT_SYMLINK_NOFOLLOW) != 0 ||
-        fchmodat(place.parent, name, entry.mode, 0) != 0) {
-      return EntryError(errno, "set owner and mode of", path);
-    }
-    return FinishByName(place, entry);
+    return SetMetadataByName(place, entry, {});
   }
 
-  // Owner first: chown clears set-user-ID and file capabilities.
-  absl::Status SetMetadata(int fd, const TarEntry& entry, const std::string& path) {
-    if (fchown(fd, entry.uid, entry.gid) != 0) {
-      return EntryError(errno, "chown", path);
-    }
-    if (fchmod(fd, entry.mode) != 0) {
-      return EntryError(errno, "chmod", path);
-    }
-    for (const auto& [name, value] : entry.xattrs) {
-      if (WantedXattr(name) && fsetxattr(fd, name.c_str(), value.data(), value.size(), 0) != 0) {
-        RETURN_IF_ERROR(XattrError(errno, name, path));
-      }
-    }
-    return absl::OkStatus();
-  }
-
-  // Attributes and times of what cannot be opened.
-  absl::Status FinishByName(const Place& place, const TarEntry& entry) {
-    for (const auto& [name, value] : entry.xattrs) {
-      if (!WantedXattr(name)) {
-        continue;
-      }
-      ASSIGN_OR_RETURN(const UniqueFd node, OpenAt(place.parent, place.name, O_PATH | O_NOFOLLOW));
-      const std::string link = "/proc/self/fd/" + std::to_string(node.get());
-      if (setxattr(link.c_str(), name.c_str(), value.data(), value.size(), 0) != 0) {
-        RETURN_IF_ERROR(XattrError(errno, name, place.path));
-      }
-    }
-    const timespec times[2] = {entry.mtime, entry.mtime};
-    if (utimensat(place.parent, place.name.c_str(), times, AT_SYMLINK_NOFOLLOW) != 0) {
-      return EntryError(errno, "set times of", place.path);
-    }
-    return absl::OkStatus();
-  }
-
-  // A file system or file type without such attributes still gives a usable layer, save for file
-  // capabilities, without which programs in it fail in ways that are hard to explain.
-  static absl::Status XattrError(int error, const std::string& name, const std::string& path) {
-    const bool unsupported = error == ENOTSUP || error == EPERM;
-    if (unsupported && name != "security.capability") {
-      return absl::OkStatus();
-    }
-    if (error == ENOSPC || error == E2BIG || error == ERANGE) {
-      return ResourceExhausted("set attribute {} of layer entry '{}': {}", Printable(name),
-                               Printable(path), ErrnoText(error));
-    }
-    return EntryError(error, ("set attribute " + Printable(name) + " of").c_str(), path);
-  }
-
-  // Making entries changes the times of their directories, so those come last.
-  absl::Status SetDirectoryTimes() {
-    for (const auto& [path, mtime] : times_) {
-      const timespec times[2] = {mtime, mtime};
-      int result = 0;
+  // Making entries changes the times of their directories, and a default ACL changes what is made.
+  absl::Status FinishDirectories() {
+    for (const auto& [path, last] : directories_) {
+      UniqueFd fd;
       if (path.empty()) {
-        result = futimens(tree_.root(), times);
-      } else if (absl::StatusOr<Place> place = tree_.FindExisting(path); place.ok()) {
-        result = utimensat(place->parent, place->name.c_str(), times, AT_SYMLINK_NOFOLLOW);
+        ASSIGN_OR_RETURN(fd, OpenAt(tree_.root(), ".", kOpenDir));
+      } else {
+        // A directory reached through a symlink may have lost its way there since.
+        const absl::StatusOr<Place> place = tree_.FindExisting(path);
+        fd.Reset(place.ok() ? openat(place->parent, place->name.c_str(), kOpenDir) : -1);
+        if (!fd.valid()) {
+          continue;
+        }
       }
-      // A directory reached through a symlink may have lost its way there since.
-      if (result != 0 && errno != ENOENT && errno != ENOTDIR) {
+      if (!last.default_acl.empty()) {
+        RETURN_IF_ERROR(SetDefaultAcl(fd.get(), last.default_acl, path));
+      }
+      const timespec times[2] = {last.mtime, last.mtime};
+      if (futimens(fd.get(), times) != 0) {
         return EntryError(errno, "set times of", path);
       }
     }
@@ -385,11 +341,11 @@ class Applier {
   absl::Status Displace(const Place& place) {
     ASSIGN_OR_RETURN(const struct stat old, tree_.Displace(place));
     if (S_ISDIR(old.st_mode)) {
-      times_.erase(place.path);
+      directories_.erase(place.path);
       const std::string below = place.path + "/";
-      auto it = times_.lower_bound(below);
-      while (it != times_.end() && it->first.starts_with(below)) {
-        it = times_.erase(it);
+      auto it = directories_.lower_bound(below);
+      while (it != directories_.end() && it->first.starts_with(below)) {
+        it = directories_.erase(it);
       }
     } else if (S_ISREG(old.st_mode) && old.st_nlink == 1) {
       result_.bytes -= std::min({static_cast<uint64_t>(old.st_size),
@@ -409,19 +365,21 @@ class Applier {
 
   TarReader& reader_;
   LayerTree tree_;
-  ApplyLimits limits_;
+  const int directory_fd_;
+  const ApplyLimits limits_;
   ApplyResult result_;
   uint64_t made_ = 0;
-  std::map<std::string, timespec> times_;  // of directories
+  std::map<std::string, LastTouch> directories_;
 };
 
 }  // namespace
 
-absl::StatusOr<ApplyResult> ApplyTar(ByteSource& source, const std::string& directory,
-                                     const ApplyLimits& limits) {
-  ASSIGN_OR_RETURN(LayerTree tree, LayerTree::Create(directory));
+absl::StatusOr<ApplyResult> ApplyTar(ByteSource& source, int directory_fd,
+                                     const ApplyLimits& limits, const OpaqueSetter& set_opaque) {
+  umask(0);
+  ASSIGN_OR_RETURN(LayerTree tree, LayerTree::Create(directory_fd, set_opaque));
   ASSIGN_OR_RETURN(const std::unique_ptr<TarReader> reader, TarReader::Create(source));
-  return Applier(*reader, std::move(tree), limits).Run();
+  return Applier(*reader, std::move(tree), directory_fd, limits).Run();
 }
 
 }  // namespace davit::storage

@@ -8,17 +8,19 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 
 #include "absl/status/statusor.h"
 
-#include "storage/byte_ring.h"
+#include "storage/byte_source.h"
 
 namespace davit::storage {
 
 struct ApplyLimits {
   uint64_t max_bytes = 0;
   uint64_t max_files = 0;
+  bool allow_devices = true;  // else a device node in the archive is refused
 };
 
 struct ApplyResult {
@@ -27,9 +29,14 @@ struct ApplyResult {
   uint32_t flags = 0;  // LayerFlags
 };
 
-// Reads `source` to the end marker. `directory`/diff is the result; the rest of `directory` may go.
-// On failure what was written stays, for the caller to remove.
-absl::StatusOr<ApplyResult> ApplyTar(ByteSource& source, const std::string& directory,
-                                     const ApplyLimits& limits);
+// Makes a directory of the layer opaque: LayerTree::SetOpaque, or who has the power to do so.
+using OpaqueSetter = std::function<absl::Status(int dir_fd, const std::string& path)>;
+
+// Reads `source` to the end marker. In the (empty) directory it makes diff/, the result; implied,
+// the list of parents that the archive has no entry for (storage/implied_dirs.h), if there are any;
+// trash/, which may go. On failure what was written stays, for the caller to remove.
+// The process is the applier's alone for the time: it changes umask and working directory.
+absl::StatusOr<ApplyResult> ApplyTar(ByteSource& source, int directory_fd,
+                                     const ApplyLimits& limits, const OpaqueSetter& set_opaque);
 
 }  // namespace davit::storage

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "storage/tar_applier.h"
 
+#include <fcntl.h>
 #include <sys/mount.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -13,7 +14,8 @@
 
 #include "base/file.h"
 #include "base/status.h"
-#include "storage/records.h"
+#include "storage/layer_flags.h"
+#include "storage/layer_tree.h"
 #include "storage/test_util.h"
 
 namespace davit::storage {
@@ -48,7 +50,13 @@ class TarApplier : public ::testing::Test {
 
   absl::Status Apply(const std::string& tar, size_t portion = 1000) {
     StringSource source(tar, portion);
-    auto result = ApplyTar(source, dir_ / "layer", limits_);
+    EXPECT_TRUE(RemoveTree(dir_ / "layer").ok());
+    EXPECT_TRUE(MakeDirs(dir_ / "layer").ok());
+    const auto directory = Open(dir_ / "layer", O_RDONLY | O_DIRECTORY);
+    EXPECT_TRUE(directory.ok());
+    const mode_t mask = umask(0);
+    auto result = ApplyTar(source, directory->get(), limits_, &LayerTree::SetOpaque);
+    umask(mask);
     if (result.ok()) {
       result_ = *result;
     }

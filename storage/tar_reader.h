@@ -18,7 +18,7 @@
 
 #include "absl/status/statusor.h"
 
-#include "storage/byte_ring.h"
+#include "storage/byte_source.h"
 
 namespace davit::storage {
 

@@ -18,6 +18,7 @@
 #include "server/container/container_rpcs.h"
 #include "server/container/log_options.h"
 #include "server/container/pid_namespace.h"
+#include "server/container/rootfs_size.h"
 #include "server/container/teardown.h"
 #include "server/image/image_policy.h"
 #include "server/image/image_view.h"
@@ -155,12 +156,24 @@ absl::Status WriteSpec(Creation& creation, Container& container) {
   return absl::OkStatus();
 }
 
+absl::StatusOr<storage::RootfsSpec> PlanRootfs(const Creation& creation,
+                                               const Container::Record& record) {
+  storage::RootfsSpec rootfs;
+  const auto& handlers = creation.node.config.runtime.handlers;
+  if (const auto handler = handlers.find(record.handler()); handler != handlers.end()) {
+    ASSIGN_OR_RETURN(rootfs.size_limit, RootfsSize(creation.sandbox->config(), record.config(),
+                                                   handler->second.allowed_annotations));
+  }
+  return rootfs;
+}
+
 absl::Status Build(Creation& creation, Context& ctx, Container& container) {
   Node& node = creation.node;
   const std::string& id = container.id();
   RETURN_IF_ERROR(failpoint::Hit("create_container.after_intent"));
   ctx.SetStage("make root file system");
-  RETURN_IF_ERROR(node.storage.CreateRootfs(id, creation.image->id));
+  ASSIGN_OR_RETURN(const storage::RootfsSpec rootfs, PlanRootfs(creation, *container.record()));
+  RETURN_IF_ERROR(node.storage.CreateRootfs(id, creation.image->id, rootfs));
   RETURN_IF_ERROR(failpoint::Hit("create_container.after_rootfs"));
   RETURN_IF_ERROR(ctx.Check());
   ctx.SetStage("mount root file system");

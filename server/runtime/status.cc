@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "base/status.h"
+
 #include <nlohmann/json.hpp>
 
 #include "base/json.h"
@@ -42,6 +44,11 @@ nlohmann::json DescribeRuntimes(const oci::RuntimeTable& table) {
   return runtimes;
 }
 
+std::string SizeLimits(const Node& node) {
+  const absl::Status status = node.storage.SizeLimits();
+  return status.ok() ? "enforced" : Message(status);
+}
+
 std::string VerboseInfo(const Node& node) {
   nlohmann::json info = {
       {"version", kVersion},
@@ -53,6 +60,7 @@ std::string VerboseInfo(const Node& node) {
       {"containers", node.containers.List().size()},
       {"images", node.storage.ListImages().size()},
       {"signaturePolicy", node.policy.Describe()},
+      {"rootfsSizeLimits", SizeLimits(node)},
   };
   if (auto network = ParseJson(node.cni.DescribeJson(), "network description"); network.ok()) {
     info["network"] = *std::move(network);

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "server/spec/annotations.h"
+
 #include <algorithm>
 
 #include "server/spec/sections.h"
 
 namespace davit::server::spec {
-namespace {
 
 bool IsAllowed(const std::vector<std::string>& allowed, const std::string& key) {
   return std::any_of(allowed.begin(), allowed.end(), [&key](const std::string& entry) {
@@ -14,8 +15,6 @@ bool IsAllowed(const std::vector<std::string>& allowed, const std::string& key) 
     return key == entry;
   });
 }
-
-}  // namespace
 
 Json BuildAnnotations(const SpecInput& input) {
   Json annotations = Json::object();

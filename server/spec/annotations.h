@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Which annotations of pods and containers the daemon acts on.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace davit::server::spec {
+
+// `allowed` is allowed_annotations of a runtime handler: names, or beginnings of names with "*".
+[[nodiscard]] bool IsAllowed(const std::vector<std::string>& allowed, const std::string& key);
+
+}  // namespace davit::server::spec
