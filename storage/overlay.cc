@@ -132,7 +132,13 @@ class FsContext {
 
   absl::StatusOr<UniqueFd> Mount(unsigned int attributes) {
     if (fsconfig(fd_.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) != 0) {
-      return FsError(fd_.get(), errno, "make overlay mount");
+      const int error = errno;
+      const std::string words = KernelWords(fd_.get());
+      // Before Linux 6.5 overlay takes any option here, and says nothing when it refuses one now.
+      if (error == EINVAL && words.empty()) {
+        return Unimplemented("the kernel's overlay refuses the new mount API's options");
+      }
+      return ErrnoStatus(error, "make overlay mount" + (words.empty() ? "" : " (" + words + ")"));
     }
     UniqueFd mount(fsmount(fd_.get(), FSMOUNT_CLOEXEC, attributes));
     if (!mount.valid()) {
