@@ -17,51 +17,77 @@ using State = LayerProgress::State;
 
 }  // namespace
 
-LayerSet::LayerSet(const PullEnvironment& environment, std::shared_ptr<Source> source,
-                   const Manifest& manifest, const std::vector<Digest>& diff_ids, std::string image)
-    : env_(environment), source_(std::move(source)), image_(std::move(image)) {
+std::vector<WantedLayer> ImageLayers(const PullEnvironment& environment,
+                                     const std::shared_ptr<Source>& source,
+                                     const Manifest& manifest,
+                                     const std::vector<Digest>& diff_ids) {
+  std::vector<WantedLayer> wanted;
   std::set<Digest> seen;
   for (size_t i = 0; i < diff_ids.size(); ++i) {
-    if (!seen.insert(diff_ids[i]).second) {
+    const Layer& layer = manifest.layers[i];
+    const Digest& diff_id = diff_ids[i];
+    if (!seen.insert(diff_id).second) {
       continue;
     }
-    const Layer& layer = manifest.layers[i];
-    Item item;
-    item.layer = &layer;
-    item.diff_id = diff_ids[i];
+    storage::Storage& storage = environment.storage;
+    WantedLayer one;
+    one.blob = layer.blob;
     // Of the size too, which a manifest only claims.
-    item.key =
-        diff_ids[i].text() + "|" + layer.blob.digest.text() + "|" + std::to_string(layer.blob.size);
-    items_.push_back(std::move(item));
+    one.key =
+        diff_id.text() + "|" + layer.blob.digest.text() + "|" + std::to_string(layer.blob.size);
+    one.present = [&storage, diff_id]() -> std::optional<Digest> {
+      return storage.HasLayer(diff_id) ? std::optional(diff_id) : std::nullopt;
+    };
+    one.fetch = [&storage, source, layer, diff_id](Context& ctx, LayerCounter& counter) {
+      return FetchLayer(ctx, storage, *source, layer, diff_id, counter);
+    };
+    wanted.push_back(std::move(one));
+  }
+  return wanted;
+}
+
+LayerSet::LayerSet(const PullEnvironment& environment, std::vector<WantedLayer> wanted,
+                   std::string image)
+    : env_(environment), image_(std::move(image)) {
+  std::set<std::string> seen;
+  for (WantedLayer& one : wanted) {
+    if (seen.insert(one.key).second) {
+      items_.emplace_back().wanted = std::move(one);
+    }
   }
 }
 
 bool LayerSet::TakePresent(Item& item) {
-  if (env_.storage.HasLayer(item.diff_id)) {
+  if (const std::optional<Digest> diff_id = item.wanted.present()) {
+    item.diff_id = *diff_id;
     item.state = State::kPresent;
     return true;
   }
-  if (PendingLayerPtr layer = env_.uncommitted.Find(item.key)) {
-    pending_.push_back(std::move(layer));
-    item.state = State::kDone;
+  if (PendingLayerPtr layer = env_.uncommitted.Find(item.wanted.key)) {
+    TakePending(item, std::move(layer));
     return true;
   }
   return false;
 }
 
+void LayerSet::TakePending(Item& item, PendingLayerPtr layer) {
+  item.diff_id = layer->info().diff_id;
+  item.state = State::kDone;
+  pending_.push_back(std::move(layer));
+}
+
 void LayerSet::Start(Item& item) {
-  auto work = [source = source_, &storage = env_.storage, &uncommitted = env_.uncommitted,
-               layer = *item.layer, diff_id = item.diff_id, key = item.key](
+  auto work = [&uncommitted = env_.uncommitted, fetch = item.wanted.fetch, key = item.wanted.key,
+               stage = "fetch layer " + item.wanted.blob.digest.text()](
                   Context& ctx, LayerCounter& counter) -> absl::StatusOr<PendingLayerPtr> {
-    ctx.SetStage("fetch layer " + layer.blob.digest.text());
-    ASSIGN_OR_RETURN(PendingLayerPtr pending,
-                     FetchLayer(ctx, storage, *source, layer, diff_id, counter));
+    ctx.SetStage(stage);
+    ASSIGN_OR_RETURN(PendingLayerPtr pending, fetch(ctx, counter));
     uncommitted.Add(key, pending);
     return pending;
   };
   item.state = State::kFetching;
   item.ticket =
-      std::make_unique<LayerFlights::Ticket>(env_.flights.Join(item.key, std::move(work)));
+      std::make_unique<LayerFlights::Ticket>(env_.flights.Join(item.wanted.key, std::move(work)));
 }
 
 // The end of a flight, if it has come.
@@ -73,8 +99,7 @@ absl::Status LayerSet::Collect(Item& item) {
   const bool led = item.ticket->led();
   item.ticket.reset();
   if (result->ok()) {
-    pending_.push_back(**std::move(result));
-    item.state = State::kDone;
+    TakePending(item, **std::move(result));
     return absl::OkStatus();
   }
   // Another pull's credentials or registry failed, not ours.
@@ -114,7 +139,7 @@ absl::Status LayerSet::Fetch(Context& ctx, PullProgress& progress) {
 void LayerSet::Report(PullProgress& progress) const {
   std::vector<LayerProgress> layers;
   for (const Item& item : items_) {
-    LayerProgress one = {.blob = item.layer->blob.digest, .total_bytes = item.layer->blob.size};
+    LayerProgress one = {.blob = item.wanted.blob.digest, .total_bytes = item.wanted.blob.size};
     one.state = item.state;
     if (item.ticket) {
       one.done_bytes = item.ticket->progress().done_bytes.load();
@@ -129,8 +154,17 @@ void LayerSet::Report(PullProgress& progress) const {
 
 void LayerSet::Settle() {
   for (const Item& item : items_) {
-    env_.uncommitted.Forget(item.key);
+    env_.uncommitted.Forget(item.wanted.key);
   }
+}
+
+std::vector<Digest> LayerSet::diff_ids() const {
+  std::vector<Digest> ids;
+  ids.reserve(items_.size());
+  for (const Item& item : items_) {
+    ids.push_back(item.diff_id);
+  }
+  return ids;
 }
 
 void UncommittedLayers::Add(const std::string& key, const PendingLayerPtr& layer) {

@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "base/status.h"
 #include "base/text.h"
+#include "image/descriptor_json.h"
 
 namespace davit::image {
 
@@ -69,6 +70,16 @@ bool IsKnown(std::string_view type) {
   return IsIndexType(type) || IsManifestType(type);
 }
 
+// The config's type decides; the type that Docker 1.10 gave its configs says nothing, so there an
+// artifactType does.
+DocumentKind ManifestOrArtifact(const nlohmann::json& root) {
+  const std::string config_type = JsonString(JsonChild(root, "config"), "mediaType");
+  const bool unclear = config_type.empty() || config_type == kConfigTypes.back();
+  const bool artifact =
+      unclear ? !JsonString(root, "artifactType").empty() : !Contains(kConfigTypes, config_type);
+  return artifact ? DocumentKind::kArtifact : DocumentKind::kManifest;
+}
+
 // Without parameters: "application/json; charset=utf-8".
 std::string BareType(const std::string& content_type) {
   return Lower(Trim(std::string_view(content_type).substr(0, content_type.find(';'))));
@@ -80,34 +91,6 @@ absl::StatusOr<nlohmann::json> ParseObject(const std::string& json) {
     return InvalidArgument("manifest is not a JSON object");
   }
   return root;
-}
-
-absl::StatusOr<Descriptor> ParseDescriptor(const nlohmann::json& json, const std::string& what) {
-  if (!json.is_object()) {
-    return InvalidArgument("manifest: {} is not an object", what);
-  }
-  Descriptor descriptor;
-  descriptor.media_type = JsonString(json, "mediaType");
-  if (descriptor.media_type.empty()) {
-    return InvalidArgument("manifest: {} has no mediaType", what);
-  }
-  auto digest = Digest::Parse(JsonString(json, "digest"));
-  if (!digest.ok()) {
-    return Annotate(digest.status(), "manifest: " + what);
-  }
-  descriptor.digest = *std::move(digest);
-  const int64_t size = JsonInt(json, "size", -1);
-  if (size < 0) {
-    return InvalidArgument("manifest: {} has no valid size", what);
-  }
-  descriptor.size = static_cast<uint64_t>(size);
-  const nlohmann::json& urls = JsonChild(json, "urls");
-  for (size_t i = 0; urls.is_array() && i < urls.size() && i < kMaxUrls; ++i) {
-    if (urls[i].is_string()) {
-      descriptor.urls.push_back(urls[i].get<std::string>());
-    }
-  }
-  return descriptor;
 }
 
 absl::StatusOr<Layer> ParseLayer(const nlohmann::json& json, size_t index) {
@@ -145,6 +128,34 @@ std::string Offered(const nlohmann::json& entries) {
 
 }  // namespace
 
+absl::StatusOr<Descriptor> ParseDescriptor(const nlohmann::json& json, const std::string& what) {
+  if (!json.is_object()) {
+    return InvalidArgument("manifest: {} is not an object", what);
+  }
+  Descriptor descriptor;
+  descriptor.media_type = JsonString(json, "mediaType");
+  if (descriptor.media_type.empty()) {
+    return InvalidArgument("manifest: {} has no mediaType", what);
+  }
+  auto digest = Digest::Parse(JsonString(json, "digest"));
+  if (!digest.ok()) {
+    return Annotate(digest.status(), "manifest: " + what);
+  }
+  descriptor.digest = *std::move(digest);
+  const int64_t size = JsonInt(json, "size", -1);
+  if (size < 0) {
+    return InvalidArgument("manifest: {} has no valid size", what);
+  }
+  descriptor.size = static_cast<uint64_t>(size);
+  const nlohmann::json& urls = JsonChild(json, "urls");
+  for (size_t i = 0; urls.is_array() && i < urls.size() && i < kMaxUrls; ++i) {
+    if (urls[i].is_string()) {
+      descriptor.urls.push_back(urls[i].get<std::string>());
+    }
+  }
+  return descriptor;
+}
+
 absl::StatusOr<DocumentKind> KindOf(const std::string& json, const std::string& content_type) {
   ASSIGN_OR_RETURN(const nlohmann::json root, ParseObject(json));
   const std::string own = JsonString(root, "mediaType");
@@ -169,14 +180,14 @@ absl::StatusOr<DocumentKind> KindOf(const std::string& json, const std::string& 
     return DocumentKind::kIndex;
   }
   if (IsManifestType(type)) {
-    return DocumentKind::kManifest;
+    return ManifestOrArtifact(root);
   }
   // OCI documents may go without a mediaType, and plain file servers know no better header.
   if (root.contains("manifests")) {
     return DocumentKind::kIndex;
   }
   if (root.contains("layers")) {
-    return DocumentKind::kManifest;
+    return ManifestOrArtifact(root);
   }
   return FailedPrecondition("manifest has media type '{}', which is not a container image",
                             Printable(type, 150));

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "image/pull.h"
 
-#include <fnmatch.h>
-
 #include <algorithm>
 
 #include "base/failpoint.h"
 #include "base/status.h"
 #include "base/time.h"
+#include "image/artifact/pull_artifact.h"
 #include "image/layer_set.h"
 #include "image/policy/checker.h"
+#include "image/pull_names.h"
 
 namespace davit::image {
 namespace {
@@ -38,8 +38,19 @@ class PullJob {
     ASSIGN_OR_RETURN(Document document,
                      source_->FetchManifest(ctx, reference_.manifest_reference()));
     top_digest_ = document.digest;
-    RETURN_IF_ERROR(Descend(ctx, std::move(document)));
+    ASSIGN_OR_RETURN(const DocumentKind kind, Descend(ctx, document));
+    manifest_digest_ = document.digest;
     RETURN_IF_ERROR(CheckPolicy(ctx));
+    if (kind == DocumentKind::kArtifact) {
+      return PullArtifact(ctx, env_,
+                          {.reference = reference_,
+                           .top_digest = top_digest_,
+                           .manifest = std::move(document),
+                           .source = source_},
+                          progress_);
+    }
+    ASSIGN_OR_RETURN(manifest_, ParseManifest(document.json, env_.config.max_layers));
+    manifest_json_ = std::move(document.json);
     RETURN_IF_ERROR(failpoint::Hit("pull_image.after_manifest"));
     return Obtain(ctx);
   }
@@ -69,15 +80,12 @@ class PullJob {
     return tagged;
   }
 
-  // From an index to the manifest for this platform.
-  absl::Status Descend(Context& ctx, Document document) {
+  // From an index to the manifest for this platform, image or artifact.
+  absl::StatusOr<DocumentKind> Descend(Context& ctx, Document& document) {
     for (int depth = 0; depth <= kMaxIndexDepth; ++depth) {
       ASSIGN_OR_RETURN(const DocumentKind kind, KindOf(document.json, document.content_type));
-      if (kind == DocumentKind::kManifest) {
-        ASSIGN_OR_RETURN(manifest_, ParseManifest(document.json, env_.config.max_layers));
-        manifest_json_ = std::move(document.json);
-        manifest_digest_ = document.digest;
-        return absl::OkStatus();
+      if (kind != DocumentKind::kIndex) {
+        return kind;
       }
       ASSIGN_OR_RETURN(const Descriptor entry, ChooseFromIndex(document.json, platform_));
       ASSIGN_OR_RETURN(document, source_->FetchManifest(ctx, entry.digest.text()));
@@ -154,7 +162,7 @@ class PullJob {
 
   absl::Status Commit(Context& ctx) {
     lacks_layers_ = false;
-    LayerSet layers(env_, source_, manifest_, diff_ids_, reference_.canonical());
+    LayerSet layers(env_, ImageLayers(env_, source_, manifest_, diff_ids_), reference_.canonical());
     RETURN_IF_ERROR(layers.Fetch(ctx, progress_));
     RETURN_IF_ERROR(failpoint::Hit("pull_image.after_layers"));
     ctx.SetStage("commit " + reference_.canonical());
@@ -165,7 +173,7 @@ class PullJob {
     record.manifest_json = manifest_json_;
     record.layers = diff_ids_;
     record.pulled_at_ns = NowNanos();
-    Name(record);
+    AddPulledNames(record, reference_, top_digest_, env_.config);
     const absl::Status status = env_.storage.CommitImage(record, layers.pending());
     lacks_layers_ = !status.ok();
     layers.Settle();
@@ -179,22 +187,8 @@ class PullJob {
     record.tags.clear();
     record.digests.clear();
     record.pulled_at_ns = NowNanos();
-    Name(record);
+    AddPulledNames(record, reference_, top_digest_, env_.config);
     return env_.storage.CommitImage(record, {});
-  }
-
-  void Name(storage::ImageRecord& record) const {
-    if (reference_.digest.empty()) {
-      record.tags.push_back(reference_.canonical());
-    }
-    record.digests.push_back(reference_.repository() + "@" + top_digest_.text());
-    const std::string names[] = {reference_.canonical(), reference_.repository(),
-                                 record.digests.back()};
-    for (const std::string& glob : env_.config.pinned) {
-      for (const std::string& name : names) {
-        record.pinned = record.pinned || fnmatch(glob.c_str(), name.c_str(), 0) == 0;
-      }
-    }
   }
 
   PullResult Result(const std::string& id, bool present) const {

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "base/cri_errors.h"
 #include "base/executor.h"
 #include "base/status.h"
 #include "base/text.h"
@@ -30,7 +31,7 @@ absl::Status Describe(const absl::Status& status, const std::string& name) {
     return status;
   }
   const absl::Status described = Annotate(status, "pull " + name);
-  return absl::IsUnavailable(status) ? Annotate(described, "RegistryUnavailable") : described;
+  return absl::IsUnavailable(status) ? Annotate(described, kRegistryUnavailable) : described;
 }
 
 // Pulls are the same if they may ask for the same with the same right.

@@ -6,6 +6,7 @@
 #include "server/cli/client.h"
 #include "server/cli/commands.h"
 #include "server/cli/table.h"
+#include "server/image/image_view.h"
 
 namespace davit::server::cli {
 namespace {
@@ -14,13 +15,16 @@ void AddRows(const runtime::v1::Image& image, Table& table) {
   const std::string id = ShortId(image.id());
   const std::string size = HumanBytes(image.size());
   const std::string pinned = image.pinned() ? "yes" : "";
+  const auto& annotations = image.spec().annotations();
+  const auto type = annotations.find(kArtifactTypeAnnotation);
+  const std::string kind = type == annotations.end() ? "image" : type->second;
   if (image.repo_tags().empty()) {
     const std::string name = image.repo_digests().empty() ? "<none>" : image.repo_digests(0);
-    table.Add({name, "<none>", id, size, pinned});
+    table.Add({name, "<none>", id, size, pinned, kind});
   }
   for (const auto& name : image.repo_tags()) {
     const size_t colon = name.rfind(':');
-    table.Add({name.substr(0, colon), name.substr(colon + 1), id, size, pinned});
+    table.Add({name.substr(0, colon), name.substr(colon + 1), id, size, pinned, kind});
   }
 }
 
@@ -35,7 +39,7 @@ absl::Status RunImages(const Globals& globals, const std::string& filter) {
     fmt::print("{}", ToJson(response));
     return absl::OkStatus();
   }
-  Table table({"IMAGE", "TAG", "ID", "SIZE", "PINNED"});
+  Table table({"IMAGE", "TAG", "ID", "SIZE", "PINNED", "KIND"});
   for (const auto& image : response.images()) {
     AddRows(image, table);
   }

@@ -43,7 +43,7 @@ absl::StatusOr<image::ImageClaim> Resolve(Context& ctx, const image::Reference& 
     ASSIGN_OR_RETURN(const image::Document document, source->FetchManifest(ctx, wanted));
     ASSIGN_OR_RETURN(const auto kind, image::KindOf(document.json, document.content_type));
     claim.manifests.insert(claim.manifests.begin(), document.digest);
-    if (kind == image::DocumentKind::kManifest) {
+    if (kind != image::DocumentKind::kIndex) {
       return claim;
     }
     ASSIGN_OR_RETURN(const auto entry,

@@ -15,6 +15,9 @@ std::string VerboseInfo(const storage::ImageRecord& record) {
     info["labels"] = JsonChild(JsonChild(*config, "config"), "Labels");
     info["imageSpec"] = *std::move(config);
   }
+  if (!record.artifact_type.empty()) {
+    info["artifactType"] = record.artifact_type;
+  }
   for (const auto& layer : record.layers) {
     info["layers"].push_back(layer.text());
   }

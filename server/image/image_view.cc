@@ -31,6 +31,10 @@ runtime::v1::Image ToCri(const storage::ImageRecord& record) {
   image.set_size(record.size);
   image.set_pinned(record.pinned);
   image.mutable_spec()->set_image(record.id);
+  if (!record.artifact_type.empty()) {
+    (*image.mutable_spec()->mutable_annotations())[kArtifactTypeAnnotation] = record.artifact_type;
+    return image;  // nobody runs as a user of it
+  }
   if (auto config = image::ParseImageConfig(record.config_json); config.ok()) {
     const std::string user = Split(config->user, ':').front();
     if (const auto uid = ParseInt(user)) {

@@ -15,6 +15,9 @@
 
 namespace davit::server {
 
+// Where the CRI's image spec carries the type of an OCI artifact.
+inline constexpr char kArtifactTypeAnnotation[] = "davit.artifact-type";
+
 runtime::v1::Image ToCri(const storage::ImageRecord& record);
 
 // By ID, ID prefix, or any form of its name ("busybox", "docker.io/library/busybox:latest");

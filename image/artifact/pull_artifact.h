@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Pulls what a registry has that is no container image: an OCI artifact (image-spec "Guidelines for
+// Artifact Usage"). The pull pipeline hands over once it has seen the manifest.
+#pragma once
+
+#include <memory>
+
+#include "absl/status/statusor.h"
+
+#include "base/context.h"
+#include "image/pull.h"
+#include "image/source.h"
+
+namespace davit::image {
+
+struct FoundArtifact {
+  const Reference& reference;  // what was asked for
+  Digest top_digest;           // of what the reference names: an index or the manifest itself
+  Document manifest;           // digest checked
+  std::shared_ptr<Source> source;
+};
+
+// Keeps it as an image whose ID is the hex of its manifest's SHA-256: one layer for each file.
+// InvalidArgument for a manifest or file names that cannot be; other errors as of Puller::Pull.
+absl::StatusOr<PullResult> PullArtifact(Context& ctx, const PullEnvironment& environment,
+                                        const FoundArtifact& artifact, PullProgress& progress);
+
+}  // namespace davit::image
