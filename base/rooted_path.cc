@@ -83,6 +83,16 @@ std::string LinkTarget(int dir_fd, const std::string& name) {
   return size > 0 ? std::string(target.data(), static_cast<size_t>(size)) : "";
 }
 
+absl::StatusOr<std::string> KernelPath(int fd) {
+  const std::string link = "/proc/thread-self/fd/" + std::to_string(fd);
+  std::array<char, PATH_MAX> target = {};
+  const ssize_t size = readlink(link.c_str(), target.data(), target.size());
+  if (size < 0 || static_cast<size_t>(size) == target.size()) {
+    return ErrnoStatus(size < 0 ? errno : ENAMETOOLONG, "read " + link);
+  }
+  return std::string(target.data(), static_cast<size_t>(size));
+}
+
 absl::Status MakeDirHere(int parent_fd, const std::string& name, mode_t mode,
                          const std::string& path) {
   if (mkdirat(parent_fd, name.c_str(), mode) != 0) {
@@ -141,6 +151,18 @@ absl::StatusOr<UniqueFd> OpenBeneath(int dir_fd, const std::string& path, int fl
 
 absl::StatusOr<UniqueFd> MakeDirsInRoot(int root_fd, const std::string& path, mode_t mode) {
   return MakeDirs(root_fd, path, mode, 0);
+}
+
+absl::StatusOr<std::string> PathInRoot(int root_fd, int fd) {
+  ASSIGN_OR_RETURN(const std::string root, KernelPath(root_fd));
+  ASSIGN_OR_RETURN(const std::string path, KernelPath(fd));
+  if (path == root || root == "/") {
+    return path == root ? "/" : path;
+  }
+  if (!path.starts_with(root + "/")) {
+    return Internal("'{}' does not lie within its root '{}'", Printable(path), Printable(root));
+  }
+  return path.substr(root.size());
 }
 
 absl::StatusOr<std::string> ReadFileInRoot(int root_fd, const std::string& path, size_t max_bytes) {

@@ -28,6 +28,10 @@ absl::StatusOr<UniqueFd> OpenBeneath(int dir_fd, const std::string& path, int fl
 // O_PATH.
 absl::StatusOr<UniqueFd> MakeDirsInRoot(int root_fd, const std::string& path, mode_t mode);
 
+// Where `fd`, opened beneath the root, lies: "/a/b" without symlinks, "/" for the root itself. The
+// root is of a mount that this process can see, and nothing is mounted within it.
+absl::StatusOr<std::string> PathInRoot(int root_fd, int fd);
+
 // A regular file of at most `max_bytes`, opened O_NONBLOCK (a FIFO cannot hang the daemon).
 absl::StatusOr<std::string> ReadFileInRoot(int root_fd, const std::string& path, size_t max_bytes);
 

@@ -108,6 +108,18 @@ TEST_F(RootedPath, MakeDirsFailsOnLoopsAndFiles) {
             absl::StatusCode::kFailedPrecondition);
 }
 
+TEST_F(RootedPath, TellsWhereADescriptorLies) {
+  Link("/etc", "abs");
+  const auto where = [this](const std::string& path) {
+    return *PathInRoot(root_.get(), OpenInRoot(root_.get(), path, O_PATH)->get());
+  };
+  EXPECT_EQ(where("/abs/passwd"), "/etc/passwd");
+  EXPECT_EQ(where("../.."), "/");
+  const UniqueFd outside = *Open("/", O_PATH);
+  EXPECT_FALSE(PathInRoot(root_.get(), outside.get()).ok());
+  EXPECT_EQ(*PathInRoot(outside.get(), outside.get()), "/");
+}
+
 TEST_F(RootedPath, ReadTakesRegularFilesOnly) {
   ASSERT_EQ(mkfifo((dir_ / "root/fifo").c_str(), 0600), 0);
   EXPECT_EQ(Read("fifo").status().code(), absl::StatusCode::kFailedPrecondition);

@@ -63,6 +63,7 @@ struct Image {
   int64_t max_layer_files = 10'000'000;
   int64_t max_layer_ratio = 2000;  // unpacked to compressed, from 1 GiB on; 0: none
   bool layer_devices = true;       // false: a layer with device nodes is refused
+  std::string volumes = "mkdir";   // mkdir | bind | ignore
 };
 
 struct Storage {

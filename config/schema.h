@@ -88,6 +88,10 @@ void VisitImage(Visitor& v, Image& image) {
           "layers may hold device nodes (nobody can open them in a container: overlays are mounted "
           "nodev); false: such a layer is refused",
           image.layer_devices);
+  v.Field("volumes",
+          "what a VOLUME of an image becomes: mkdir: a directory of the container's root; bind: an "
+          "empty directory beside it, writable also with a read-only root; ignore: nothing",
+          image.volumes);
 }
 
 template <typename Visitor>

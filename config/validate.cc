@@ -77,6 +77,7 @@ absl::Status ValidateImage(const Image& image) {
   RETURN_IF_ERROR(AbsoluteOrEmpty("image.signature_policy", image.signature_policy));
   RETURN_IF_ERROR(AbsoluteOrEmpty("image.signature_policy_dir", image.signature_policy_dir));
   RETURN_IF_ERROR(Absolute("image.registries_d", image.registries_d));
+  RETURN_IF_ERROR(OneOf("image.volumes", image.volumes, std::array{"mkdir", "bind", "ignore"}));
   if (image.max_layer_bytes < (1 << 20)) {
     return InvalidArgument("image.max_layer_bytes must be at least 1048576");
   }

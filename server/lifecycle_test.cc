@@ -420,7 +420,8 @@ TEST_F(Lifecycle, EveryStepMayFail) {
   }
   const std::string pod = m().RunPod(PodConfig("steps"));
   for (const char* point : {"create_container.after_intent", "create_container.after_rootfs",
-                            "create_container.after_mount", "create_container.before_created"}) {
+                            "create_container.after_mount", "create_container.after_volumes",
+                            "create_container.before_created"}) {
     ASSERT_TRUE(failpoint::Load(std::string(point) + "=error").ok());
     EXPECT_FALSE(TryCreate(pod, ShellConfig("c", kForever)).ok()) << point;
     EXPECT_TRUE(m().node().containers.List().empty()) << point;
@@ -436,7 +437,8 @@ TEST_F(Lifecycle, EveryStepMayFail) {
     EXPECT_FALSE(m().Record(id)->runtime_state()) << point;
   }
   for (const char* point : {"remove_container.after_intent", "remove_container.after_runtime",
-                            "remove_container.after_rootfs", "remove_container.before_delete"}) {
+                            "remove_container.after_volumes", "remove_container.after_rootfs",
+                            "remove_container.before_delete"}) {
     ASSERT_TRUE(failpoint::Load("").ok());
     const std::string id = m().StartShell(pod, "c", kForever);
     ASSERT_TRUE(failpoint::Load(std::string(point) + "=error").ok());

@@ -101,6 +101,12 @@ std::vector<Work> FindLeftovers(Node& node) {
                             [&node, id] { return node.storage.RemoveRootfs(id); }));
     }
   }
+  for (const auto& id : node.storage.ListImageVolumeUsers()) {
+    if (!node.containers.Find(id).ok()) {
+      work.push_back(Logged("image volumes of container " + ShortId(id),
+                            [&node, id] { return node.storage.ReleaseImageVolumes(id); }));
+    }
+  }
   for (const auto& id : Names(paths.Sandboxes())) {
     if (!node.sandboxes.Find(id).ok()) {
       work.push_back(Logged("sandbox " + ShortId(id),

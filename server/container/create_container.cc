@@ -2,6 +2,7 @@
 #include <fcntl.h>
 
 #include <chrono>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -12,10 +13,13 @@
 #include "base/id.h"
 #include "base/log.h"
 #include "base/status.h"
+#include "base/text.h"
 #include "base/time.h"
 #include "image/image_config.h"
 #include "server/container/container_config.h"
 #include "server/container/container_rpcs.h"
+#include "server/container/declared_volumes.h"
+#include "server/container/image_volumes.h"
 #include "server/container/log_options.h"
 #include "server/container/pid_namespace.h"
 #include "server/container/rootfs_size.h"
@@ -54,6 +58,11 @@ absl::StatusOr<ImagePtr> ResolveImage(const Node& node, const v1::ContainerConfi
   if (!image) {
     return NotFound("image {} is not present on this node; pull it first", config.image().image());
   }
+  if (!(*image)->artifact_type.empty()) {
+    return FailedPrecondition(
+        "image {} is an OCI artifact of type {}: it can be mounted as a volume, not run",
+        config.image().image(), Printable((*image)->artifact_type));
+  }
   return *image;
 }
 
@@ -64,10 +73,12 @@ struct Creation {
   ImagePtr image;
   image::ImageConfig image_config;
   std::string rootfs;
+  std::map<int, std::string> image_volumes;
 };
 
 absl::StatusOr<std::shared_ptr<const Container::Record>> NewRecord(
-    const Creation& creation, const v1::ContainerConfig& config, const std::string& name) {
+    const Creation& creation, Context& ctx, const v1::ContainerConfig& config,
+    const std::string& name) {
   const Sandbox::Record& sandbox = *creation.sandbox;
   auto record = std::make_shared<Container::Record>();
   record->set_id(NewId());
@@ -77,6 +88,8 @@ absl::StatusOr<std::shared_ptr<const Container::Record>> NewRecord(
   record->set_boot_id(BootId());
   record->set_created_at(NowNanos());
   *record->mutable_config() = config;
+  RETURN_IF_ERROR(ResolveImageVolumes(creation.node, ctx, sandbox.config().metadata().namespace_(),
+                                      *record->mutable_config()));
   record->set_image_id(creation.image->id);
   record->set_image_ref(creation.image->digests.empty() ? creation.image->id
                                                         : creation.image->digests.front());
@@ -133,7 +146,9 @@ absl::Status WriteSpec(Creation& creation, Container& container) {
   const auto record = container.record();
   const Paths paths(node.config.storage.run);
   ASSIGN_OR_RETURN(const UniqueFd root, Open(creation.rootfs, O_PATH | O_DIRECTORY));
-  RETURN_IF_ERROR(spec::PrepareRootfs(root.get(), creation.image_config, record->config()));
+  ASSIGN_OR_RETURN(auto declared_volumes,
+                   PrepareDeclaredVolumes(node, *record, creation.image_config, root.get()));
+  RETURN_IF_ERROR(spec::LinkMtab(root.get()));
   spec::SpecInput input{.sandbox = creation.sandbox->config(),
                         .container = record->config(),
                         .image = creation.image_config,
@@ -142,6 +157,8 @@ absl::Status WriteSpec(Creation& creation, Container& container) {
   input.sandbox_id = record->sandbox_id();
   input.rootfs = creation.rootfs;
   input.root_fd = root.get();
+  input.image_volumes = creation.image_volumes;
+  input.declared_volumes = std::move(declared_volumes);
   FillNamespaceInput(creation, paths, input);
   RETURN_IF_ERROR(FillNodeInput(node, *record, input));
   RETURN_IF_ERROR(MakeDirs(paths.Bundle(record->id())));
@@ -180,6 +197,8 @@ absl::Status Build(Creation& creation, Context& ctx, Container& container) {
   // Mounted here and not at the start: the user of the image is looked up in it.
   ASSIGN_OR_RETURN(creation.rootfs, node.storage.MountRootfs(id, {}));
   RETURN_IF_ERROR(failpoint::Hit("create_container.after_mount"));
+  ASSIGN_OR_RETURN(creation.image_volumes, MountImageVolumes(node, ctx, *container.record()));
+  RETURN_IF_ERROR(failpoint::Hit("create_container.after_volumes"));
   ctx.SetStage("build OCI config");
   RETURN_IF_ERROR(WriteSpec(creation, container));
   RETURN_IF_ERROR(MakeLogDirectory(container.record()->log_path()));
@@ -209,8 +228,9 @@ absl::StatusOr<std::string> CreateNew(Node& node, Context& ctx, const Sandbox& s
                     .sandbox = sandbox.record(),
                     .image = std::move(image),
                     .image_config = std::move(image_config),
-                    .rootfs = ""};
-  ASSIGN_OR_RETURN(const auto record, NewRecord(creation, config, name));
+                    .rootfs = "",
+                    .image_volumes = {}};
+  ASSIGN_OR_RETURN(const auto record, NewRecord(creation, ctx, config, name));
   // What StartContainer will need of the annotations is refused here, where a request can be
   // mended.
   RETURN_IF_ERROR(LogLimitsOf(node.config.runtime, record->handler(), creation.sandbox->config(),

@@ -72,6 +72,9 @@ absl::Status DestroyContainer(Node& node, Context& ctx, Container& container) {
   RETURN_IF_ERROR(failpoint::Hit("remove_container.after_intent"));
   RETURN_IF_ERROR(ReleaseContainer(node, ctx, container));
   RETURN_IF_ERROR(failpoint::Hit("remove_container.after_runtime"));
+  ctx.SetStage("release image volumes");
+  RETURN_IF_ERROR(node.storage.ReleaseImageVolumes(id));
+  RETURN_IF_ERROR(failpoint::Hit("remove_container.after_volumes"));
   ctx.SetStage("remove root file system");
   RETURN_IF_ERROR(node.storage.RemoveRootfs(id));
   RETURN_IF_ERROR(failpoint::Hit("remove_container.after_rootfs"));

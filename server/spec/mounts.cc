@@ -72,11 +72,8 @@ void AddPodMounts(const SpecInput& input, std::vector<Mount>& mounts) {
 
 absl::Status RefuseUnsupported(const SpecInput& input, const runtime::v1::Mount& mount,
                                const std::string& where) {
-  if (mount.has_image()) {
-    return Unimplemented("{}image: image volumes are not supported", where);
-  }
-  if (!mount.image_sub_path().empty()) {
-    return Unimplemented("{}image_sub_path: image volumes are not supported", where);
+  if (!mount.image_sub_path().empty() && !IsImageVolume(mount)) {
+    return InvalidArgument("{}image_sub_path: needs image", where);
   }
   if (mount.uidmappings_size() > 0) {
     return Unimplemented("{}uidMappings: id-mapped mounts are not supported", where);
@@ -84,7 +81,8 @@ absl::Status RefuseUnsupported(const SpecInput& input, const runtime::v1::Mount&
   if (mount.gidmappings_size() > 0) {
     return Unimplemented("{}gidMappings: id-mapped mounts are not supported", where);
   }
-  if (mount.recursive_read_only() && !input.recursive_read_only_mounts) {
+  // Nothing is mounted beneath an image volume.
+  if (mount.recursive_read_only() && !IsImageVolume(mount) && !input.recursive_read_only_mounts) {
     return Unimplemented(
         "{}recursive_read_only: the OCI runtime of this pod does not say that it supports "
         "recursively read-only mounts (mount option rro in its features)",
@@ -175,8 +173,23 @@ struct Requested {
   RootPropagation root = RootPropagation::kDefault;
 };
 
-absl::Status AddRequested(const SpecInput& input, const runtime::v1::Mount& mount,
-                          const std::string& where, Requested& result) {
+// Propagation has no meaning here: the mount never changes.
+absl::StatusOr<Mount> ImageVolume(const SpecInput& input, int index,
+                                  const std::string& destination) {
+  const auto source = input.image_volumes.find(index);
+  if (source == input.image_volumes.end()) {
+    return Internal("mounts[{}].image: is not mounted on the host", index);
+  }
+  if (!IsUtf8(source->second)) {
+    return InvalidArgument("mounts[{}].image_sub_path: leads to {}, whose name is not UTF-8", index,
+                           Printable(source->second));
+  }
+  return Bind(destination, source->second, {"bind", "rprivate", "nosuid", "nodev", "ro"});
+}
+
+absl::Status AddRequested(const SpecInput& input, int index, Requested& result) {
+  const runtime::v1::Mount& mount = input.container.mounts(index);
+  const std::string where = fmt::format("mounts[{}].", index);
   RETURN_IF_ERROR(RefuseUnsupported(input, mount, where));
   ASSIGN_OR_RETURN(const std::string destination,
                    CleanContainerPath(mount.container_path(), where + "container_path"));
@@ -188,6 +201,11 @@ absl::Status AddRequested(const SpecInput& input, const runtime::v1::Mount& moun
       return InvalidArgument("{}container_path {}: two mounts name this path", where, destination);
     }
   }
+  if (IsImageVolume(mount)) {
+    ASSIGN_OR_RETURN(Mount volume, ImageVolume(input, index, destination));
+    result.mounts.push_back(std::move(volume));
+    return absl::OkStatus();
+  }
   ASSIGN_OR_RETURN(const std::string access, Access(mount, where));
   ASSIGN_OR_RETURN(const std::string source, ResolveSource(mount.host_path(), where));
   ASSIGN_OR_RETURN(const Propagation propagation, ResolvePropagation(mount, source, where));
@@ -196,12 +214,29 @@ absl::Status AddRequested(const SpecInput& input, const runtime::v1::Mount& moun
   return absl::OkStatus();
 }
 
+// Of mounts at one path the request's counts.
+absl::Status AddDeclaredVolumes(const SpecInput& input, Requested& result) {
+  for (const auto& [path, source] : input.declared_volumes) {
+    ASSIGN_OR_RETURN(const std::string destination, CleanContainerPath(path, "image volume"));
+    if (destination == "/" || !IsUtf8(destination)) {
+      return InvalidArgument("image volume \"{}\": cannot be a mount point", Printable(path));
+    }
+    const bool taken =
+        std::any_of(result.mounts.begin(), result.mounts.end(),
+                    [&destination](const Mount& each) { return each.destination == destination; });
+    if (!taken) {
+      result.mounts.push_back(Bind(destination, source, {"bind", "rprivate", "rw"}));
+    }
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<Requested> RequestedMounts(const SpecInput& input) {
   Requested result;
   for (int i = 0; i < input.container.mounts_size(); ++i) {
-    RETURN_IF_ERROR(
-        AddRequested(input, input.container.mounts(i), fmt::format("mounts[{}].", i), result));
+    RETURN_IF_ERROR(AddRequested(input, i, result));
   }
+  RETURN_IF_ERROR(AddDeclaredVolumes(input, result));
   return result;
 }
 

@@ -159,8 +159,6 @@ TEST_F(MountsTest, RefusesWhatIsNotSupported) {
     change(Add("/data", host_.path()));
     EXPECT_EQ(Error().rfind("UNIMPLEMENTED: container web: mounts[0]." + field, 0), 0U) << Error();
   };
-  refused("image", [](Mount& mount) { mount.mutable_image()->set_image("x"); });
-  refused("image_sub_path", [](Mount& mount) { mount.set_image_sub_path("x"); });
   refused("uidMappings", [](Mount& mount) { mount.add_uidmappings(); });
   refused("gidMappings", [](Mount& mount) { mount.add_gidmappings(); });
   refused("recursive_read_only", [](Mount& mount) { mount.set_recursive_read_only(true); });
@@ -185,6 +183,40 @@ TEST_F(MountsTest, RecursiveReadOnly) {
               "INVALID_ARGUMENT: container web: mounts[0].recursive_read_only: needs propagation "
               "PROPAGATION_PRIVATE");
   }
+}
+
+TEST_F(MountsTest, ImageVolume) {
+  Mount* mount = request_.container.add_mounts();
+  mount->set_container_path("/models");
+  mount->mutable_image()->set_image("r.io/models:1");
+  mount->set_readonly(true);
+  mount->set_recursive_read_only(true);
+  EXPECT_EQ(Error(), "INTERNAL: container web: mounts[0].image: is not mounted on the host");
+  request_.image_volumes[0] = "/run/davit/image-volumes/1a2b";
+  EXPECT_EQ(At("/models")["source"], "/run/davit/image-volumes/1a2b");
+  EXPECT_EQ(At("/models")["options"], Json({"bind", "rprivate", "nosuid", "nodev", "ro"}))
+      << "programs may be run from it";
+  request_.image_volumes[0] = "/run/\xff";
+  EXPECT_EQ(Error().rfind("INVALID_ARGUMENT: container web: mounts[0].image_sub_path: leads to", 0),
+            0U)
+      << Error();
+}
+
+TEST_F(MountsTest, DeclaredVolumes) {
+  request_.declared_volumes = {{"/data", "/var/lib/davit/containers/c1/volumes/0"},
+                               {"/srv", "/var/lib/davit/containers/c1/volumes/1"}};
+  Add("/srv/", host_.path());
+  EXPECT_EQ(At("/data")["source"], "/var/lib/davit/containers/c1/volumes/0");
+  EXPECT_EQ(At("/data")["options"], Json({"bind", "rprivate", "rw"}));
+  EXPECT_EQ(At("/srv")["source"], host_.path()) << "the request's mount counts";
+  request_.declared_volumes = {{"/", "/var/lib/davit/containers/c1/volumes/0"}};
+  EXPECT_EQ(Error(),
+            "INVALID_ARGUMENT: container web: image volume \"/\": cannot be a mount point");
+}
+
+TEST_F(MountsTest, SubPathNeedsAnImage) {
+  Add("/data", host_.path()).set_image_sub_path("x");
+  EXPECT_EQ(Error(), "INVALID_ARGUMENT: container web: mounts[0].image_sub_path: needs image");
 }
 
 TEST_F(MountsTest, RelabelIsNothingToDoWithoutSelinux) {

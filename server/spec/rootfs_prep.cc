@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/spec/rootfs_prep.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
 
 #include "base/rooted_path.h"
 #include "base/status.h"
@@ -24,8 +28,9 @@ bool IsMounted(const runtime::v1::ContainerConfig& container, const std::string&
 
 }  // namespace
 
-absl::Status PrepareRootfs(int root_fd, const image::ImageConfig& image,
-                           const runtime::v1::ContainerConfig& container) {
+absl::StatusOr<std::vector<std::string>> MakeDeclaredVolumes(
+    int root_fd, const image::ImageConfig& image, const runtime::v1::ContainerConfig& container) {
+  std::vector<std::string> paths;
   for (const std::string& volume : image.volumes) {
     if (volume.empty() || volume.find('\0') != std::string::npos) {
       return InvalidArgument("image volume \"{}\": is not a path", Printable(volume));
@@ -37,6 +42,19 @@ absl::Status PrepareRootfs(int root_fd, const image::ImageConfig& image,
     if (!made.ok()) {
       return Annotate(made.status(), "image volume " + Printable(volume));
     }
+    ASSIGN_OR_RETURN(std::string path, PathInRoot(root_fd, made->get()));
+    paths.push_back(std::move(path));
+  }
+  return paths;
+}
+
+absl::Status LinkMtab(int root_fd) {
+  const absl::StatusOr<UniqueFd> etc = OpenInRoot(root_fd, "/etc", O_PATH | O_DIRECTORY);
+  if (!etc.ok()) {
+    return absl::OkStatus();
+  }
+  if (symlinkat("/proc/mounts", etc->get(), "mtab") != 0 && errno != EEXIST) {
+    return ErrnoStatus(errno, "link the container's /etc/mtab");
   }
   return absl::OkStatus();
 }

@@ -1,19 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What a mounted root file system needs before the OCI runtime is called. Changes nothing but what
-// lies beneath the root it is given.
+// lies beneath the root it is given, whatever paths and symlinks the image has.
 #pragma once
 
-#include "absl/status/status.h"
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
 
 #include "image/image_config.h"
 #include "server/api/api.pb.h"
 
 namespace davit::server::spec {
 
-// Makes the directories of the image's volumes, resolved beneath `root_fd` whatever their paths and
-// the image's symlinks say. Volumes that a mount of the request covers are left to the runtime.
-absl::Status PrepareRootfs(int root_fd, const image::ImageConfig& image,
-                           const runtime::v1::ContainerConfig& container);
+// Makes the directories of the volumes that the image declares (VOLUME); returns where they lie, as
+// clean container paths without symlinks. Volumes that a mount of the request covers are left to
+// the runtime.
+absl::StatusOr<std::vector<std::string>> MakeDeclaredVolumes(
+    int root_fd, const image::ImageConfig& image, const runtime::v1::ContainerConfig& container);
+
+// /etc/mtab -> /proc/mounts for programs that still read it, unless the image has one, or no /etc.
+absl::Status LinkMtab(int root_fd);
 
 }  // namespace davit::server::spec

@@ -187,6 +187,24 @@ TEST_P(RuntimeTest, EnvironmentAndDirectory) {
             "node image\ntwo\nlines \"quoted\" \xc3\xa9\npod-host\n/made/by/runtime");
 }
 
+// CVE-2026-55686: the image's working directory leads to a directory of the host, which would be
+// made and given to the container's user.
+TEST_P(RuntimeTest, WorkingDirectoryBehindASymlinkStaysInside) {
+  TempDir host;
+  host.MakeDir("outside");
+  const std::string link = bundle_.path() + "/rootfs/link";
+  ASSERT_EQ(symlink((host.path() + "/outside").c_str(), link.c_str()), 0);
+  request_.image.working_dir = "/link/made";
+  request_.Context().mutable_run_as_user()->set_value(1000);
+  (void)Output("pwd");
+  EXPECT_FALSE(PathExists(host.path() + "/outside/made"));
+  request_.image.working_dir = "/link";
+  (void)Output("pwd");
+  struct stat st = {};
+  ASSERT_EQ(stat((host.path() + "/outside").c_str(), &st), 0);
+  EXPECT_EQ(st.st_uid, geteuid());
+}
+
 TEST_P(RuntimeTest, Mounts) {
   TempDir host;
   host.Write("in", "from the host");

@@ -6,6 +6,7 @@
 // stat of mount sources and devices.
 #pragma once
 
+#include <map>
 #include <set>
 #include <string>
 #include <vector>
@@ -28,6 +29,11 @@ struct NamespacePaths {
   bool host_pid = false;
 };
 
+// Whether what is mounted is an image or OCI artifact, not a host path.
+inline bool IsImageVolume(const runtime::v1::Mount& mount) {
+  return !mount.image().image().empty();
+}
+
 struct SpecInput {
   const runtime::v1::PodSandboxConfig& sandbox;
   const runtime::v1::ContainerConfig& container;
@@ -38,6 +44,10 @@ struct SpecInput {
   std::string rootfs{};  // host path of the mounted overlay
   int root_fd = -1;      // O_PATH of the image root: passwd, group, working directory
   NamespacePaths namespaces{};
+  // Host paths of the request's image volumes, by the index of their mount; read-only mounts.
+  std::map<int, std::string> image_volumes{};
+  // Volumes that the image declares and the request does not mount: container path -> host path.
+  std::map<std::string, std::string> declared_volumes{};
   std::string resolv_conf{};  // host files to bind read-only in, "" for none
   std::string hostname_file{};
   std::string hosts_file{};

@@ -171,12 +171,17 @@ class RootfsPrepTest : public testing::Test {
  protected:
   RootfsPrepTest() : fd_(open(root().c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)) {}
   std::string root() { return outer_.MakeDir("a/b/root"); }
-  absl::Status Prepare() { return PrepareRootfs(fd_.get(), image_, container_); }
+  absl::Status Prepare() {
+    auto made = MakeDeclaredVolumes(fd_.get(), image_, container_);
+    made_ = made.value_or(std::vector<std::string>());
+    return made.status();
+  }
 
   TempDir outer_;
   UniqueFd fd_;
   image::ImageConfig image_;
   runtime::v1::ContainerConfig container_;
+  std::vector<std::string> made_;
 };
 
 TEST_F(RootfsPrepTest, MakesVolumeDirectories) {
@@ -187,6 +192,7 @@ TEST_F(RootfsPrepTest, MakesVolumeDirectories) {
   ASSERT_EQ(stat((root() + "/data/db").c_str(), &st), 0);
   EXPECT_EQ(st.st_mode & 07777U, 0755U);
   EXPECT_TRUE(PathExists(root() + "/relative"));
+  EXPECT_EQ(made_, (std::vector<std::string>{"/data/db", "/relative", "/data"}));
 }
 
 TEST_F(RootfsPrepTest, LeavesMountedVolumesAlone) {
@@ -205,6 +211,42 @@ TEST_F(RootfsPrepTest, StaysBeneathTheRoot) {
   EXPECT_FALSE(PathExists(outer_.path() + "/a/escape"));
   EXPECT_FALSE(PathExists(outer_.path() + "/a/below"));
   EXPECT_TRUE(PathExists(root() + "/escape"));
+}
+
+// What is bound there later must be bound within the root.
+TEST_F(RootfsPrepTest, TellsWhereAVolumeReallyIs) {
+  outer_.MakeDir("a/b/root/real");
+  ASSERT_EQ(symlink("/real", (root() + "/absolute").c_str()), 0);
+  ASSERT_EQ(symlink("../../../../../real", (root() + "/relative").c_str()), 0);
+  ASSERT_EQ(symlink("/not/yet", (root() + "/dangling").c_str()), 0);
+  image_.volumes = {"/absolute/x", "/relative", "/dangling", "/../../etc/./y/", "/.."};
+  EXPECT_EQ(Text(Prepare()), "OK: ");
+  EXPECT_EQ(made_, (std::vector<std::string>{"/real/x", "/real", "/not/yet", "/etc/y", "/"}));
+}
+
+// CVE-2024-5154: /etc of the image leads to a directory of the host.
+TEST_F(RootfsPrepTest, LinksMtabWithinTheRoot) {
+  EXPECT_EQ(Text(LinkMtab(fd_.get())), "OK: ") << "an image without /etc";
+  outer_.MakeDir("a/host");
+  ASSERT_EQ(symlink((outer_.path() + "/a/host").c_str(), (root() + "/etc").c_str()), 0);
+  EXPECT_EQ(Text(LinkMtab(fd_.get())), "OK: ");
+  ASSERT_EQ(unlink((root() + "/etc").c_str()), 0);
+  ASSERT_EQ(symlink("../../../../../../a/host", (root() + "/etc").c_str()), 0);
+  EXPECT_EQ(Text(LinkMtab(fd_.get())), "OK: ");
+  EXPECT_EQ(ListDir(outer_.path() + "/a/host")->size(), 0U);
+  ASSERT_EQ(unlink((root() + "/etc").c_str()), 0);
+  outer_.MakeDir("a/b/root/etc");
+  EXPECT_EQ(Text(LinkMtab(fd_.get())), "OK: ");
+  EXPECT_EQ(Text(LinkMtab(fd_.get())), "OK: ");
+  char target[64] = {};
+  ASSERT_GT(readlink((root() + "/etc/mtab").c_str(), target, sizeof target - 1), 0);
+  EXPECT_STREQ(target, "/proc/mounts");
+}
+
+TEST_F(RootfsPrepTest, LeavesTheImagesMtabAlone) {
+  outer_.Write("a/b/root/etc/mtab", "its own");
+  EXPECT_EQ(Text(LinkMtab(fd_.get())), "OK: ");
+  EXPECT_EQ(*ReadFile(root() + "/etc/mtab"), "its own");
 }
 
 TEST_F(RootfsPrepTest, NamesTheVolumeThatCannotBe) {

@@ -61,6 +61,8 @@ SpecInput TestRequest::Input() {
   input.namespaces = namespaces;
   input.resolv_conf = resolv_conf;
   input.hostname_file = hostname_file;
+  input.image_volumes = image_volumes;
+  input.declared_volumes = declared_volumes;
   input.hosts_file = hosts_file;
   input.hostname = hostname;
   input.shm = shm;

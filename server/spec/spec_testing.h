@@ -55,6 +55,8 @@ struct TestRequest {
   std::string resolv_conf;
   std::string hosts_file;
   std::string hostname_file;
+  std::map<int, std::string> image_volumes;
+  std::map<std::string, std::string> declared_volumes;
   std::string hostname = "pod-host";
   std::string rootfs = "/rootfs";
   std::string cgroup = "/davit-test/c1";

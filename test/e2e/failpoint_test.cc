@@ -71,6 +71,10 @@ class Failpoint : public E2eTest, public testing::WithParamInterface<std::string
     config.set_log_path("main" + std::to_string(attempt) + ".log");
     config.mutable_linux()->mutable_security_context()->mutable_namespace_options()->set_pid(
         v1::POD);
+    auto& volume = *config.add_mounts();
+    volume.mutable_image()->set_image(registry().Image("busybox"));
+    volume.set_container_path("/volume");
+    volume.set_readonly(true);
     auto response = client().CreateContainer(CreateRequest(pod_, config));
     if (response.ok()) {
       container_ = response->container_id();

@@ -105,6 +105,7 @@ std::set<std::string> LeakCheck::Look() const {
   AddProcesses(daemon_.pid(), found);
   AddFiles(daemon_.run() + "/sandboxes", found);
   AddFiles(daemon_.run() + "/containers", found);
+  AddFiles(daemon_.run() + "/image-volumes", found);
   AddFiles(daemon_.root() + "/containers", found);
   AddFiles(daemon_.cni_cache() + "/results", found);
   for (const char* handler : {"crun", "runc"}) {

@@ -142,12 +142,25 @@ void TestRegistry::Push(const std::string& name, const std::string& target) cons
   if (!PathExists(Layout(name) + "/index.json")) {
     Must(test::WriteLayout(Layout(name), "latest", Must(test::MakeFixtureImage(name))));
   }
+  Copy(Layout(name), target);
+}
+
+std::string TestRegistry::Artifact(const std::string& name, const test::ArtifactSpec& artifact) {
+  const std::string layout = Layout("artifact-" + name);
+  Must(RemoveTree(layout));
+  Must(test::WriteArtifactLayout(layout, "latest", artifact));
+  std::string target = host() + "/" + name + ":latest";
+  Copy(layout, target);
+  return target;
+}
+
+void TestRegistry::Copy(const std::string& layout, const std::string& target) const {
   std::vector<std::string> argv = {"skopeo", "--insecure-policy", "copy",
                                    "--all",  "--quiet",           "--dest-tls-verify=false"};
   if (!options_.user.empty()) {
     argv.push_back("--dest-creds=" + options_.user + ":" + options_.password);
   }
-  argv.push_back("oci:" + Layout(name) + ":latest");
+  argv.push_back("oci:" + layout + ":latest");
   argv.push_back("docker://" + target);
   MustRun(argv);
 }

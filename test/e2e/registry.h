@@ -9,6 +9,7 @@
 
 #include "base/digest.h"
 #include "base/subprocess.h"
+#include "test/images/oci_layout.h"
 
 namespace davit::e2e {
 
@@ -37,6 +38,8 @@ class TestRegistry {
   // The fixture image `name` under another repository and tag.
   std::string ImageAs(const std::string& name, const std::string& repository,
                       const std::string& tag);
+  // Pushes an artifact as repository `name`; "127.0.0.1:5000/name:latest".
+  std::string Artifact(const std::string& name, const test::ArtifactSpec& artifact);
   // Digest of what the tag names, as skopeo sees it.
   Digest DigestOf(const std::string& image) const;
 
@@ -51,6 +54,7 @@ class TestRegistry {
  private:
   [[nodiscard]] std::string Layout(const std::string& name) const;
   void Push(const std::string& name, const std::string& target) const;
+  void Copy(const std::string& layout, const std::string& target) const;
 
   const Options options_;
   const std::string dir_;

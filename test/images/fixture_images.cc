@@ -155,6 +155,17 @@ absl::StatusOr<ImageSpec> OtherArch() {
   return image;
 }
 
+absl::StatusOr<ImageSpec> Volumes() {
+  ASSIGN_OR_RETURN(ImageSpec image, Busybox());
+  TarLayer layer;
+  layer.Dir("data").Dir("data/filled", 0750, {.uid = 1000, .gid = 2000});
+  layer.File("data/filled/file", "from the image\n").Symlink("data/link", "/data/filled");
+  layer.Symlink("out", "../../../../../../tmp/davit-volume-escape");
+  RETURN_IF_ERROR(AddLayer(image, layer));
+  image.volumes = {"/data/new", "/data/link", "/out/made", "/../../../tmp/davit-volume-escape/up"};
+  return image;
+}
+
 struct Fixture {
   const char* name;
   absl::StatusOr<ImageSpec> (*make)();
@@ -169,6 +180,7 @@ constexpr Fixture kFixtures[] = {
     {"zstd", Zstd},
     {"missing-command", MissingCommand},
     {"other-arch", OtherArch},
+    {"volumes", Volumes},
 };
 
 }  // namespace

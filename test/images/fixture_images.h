@@ -10,6 +10,7 @@
 //   zstd             busybox whose layer is compressed with zstd
 //   missing-command  an entry point that does not exist
 //   other-arch       an image index for s390x only
+//   volumes          declares volumes, among them such as would leave the root
 #pragma once
 
 #include <string>

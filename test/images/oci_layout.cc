@@ -16,6 +16,8 @@ using nlohmann::json;
 constexpr char kIndexType[] = "application/vnd.oci.image.index.v1+json";
 constexpr char kManifestType[] = "application/vnd.oci.image.manifest.v1+json";
 constexpr char kConfigType[] = "application/vnd.oci.image.config.v1+json";
+constexpr char kEmptyType[] = "application/vnd.oci.empty.v1+json";
+constexpr char kFileType[] = "application/octet-stream";
 constexpr char kEpoch[] = "1970-01-01T00:00:00Z";
 
 const char* MediaType(Compression compression) {
@@ -70,6 +72,9 @@ json ConfigJson(const ImageSpec& image, const json& diff_ids) {
   put("User", image.user);
   put("WorkingDir", image.working_dir);
   put("StopSignal", image.stop_signal);
+  for (const auto& volume : image.volumes) {
+    config["Volumes"][volume] = json::object();
+  }
   for (const auto& port : image.exposed_ports) {
     config["ExposedPorts"][port] = json::object();
   }
@@ -110,6 +115,32 @@ std::string OwnArchitecture() {
     return "amd64";
   }
   return machine == "aarch64" ? "arm64" : machine;
+}
+
+absl::StatusOr<Digest> WriteArtifactLayout(const std::string& directory, const std::string& tag,
+                                           const ArtifactSpec& artifact) {
+  LayoutWriter writer(directory);
+  RETURN_IF_ERROR(writer.Prepare());
+  ASSIGN_OR_RETURN(const json config, writer.Blob("{}", kEmptyType));
+  json layers = json::array();
+  for (const ArtifactFile& file : artifact.files) {
+    ASSIGN_OR_RETURN(json layer, writer.Blob(file.bytes, kFileType));
+    if (!file.title.empty()) {
+      layer["annotations"]["org.opencontainers.image.title"] = file.title;
+    }
+    if (file.unpack) {
+      layer["annotations"]["io.deis.oras.content.unpack"] = "true";
+    }
+    layers.push_back(std::move(layer));
+  }
+  const json manifest = {{"schemaVersion", 2},
+                         {"mediaType", kManifestType},
+                         {"artifactType", artifact.type},
+                         {"config", config},
+                         {"layers", layers}};
+  ASSIGN_OR_RETURN(const json named, writer.Blob(manifest.dump(), kManifestType));
+  RETURN_IF_ERROR(writer.Index(named, tag));
+  return Digest::Parse(named["digest"].get<std::string>());
 }
 
 absl::StatusOr<Digest> WriteLayout(const std::string& directory, const std::string& tag,
