@@ -88,6 +88,19 @@ struct Network {
   std::chrono::milliseconds del_timeout{60000};
 };
 
+// Exec, attach and port-forward (docs/streaming.md).
+struct Streaming {
+  std::string address = "127.0.0.1";
+  int port = 0;          // 0: any free one
+  std::string tls_cert;  // "": no TLS
+  std::string tls_key;
+  std::string tls_ca;                    // set: clients must show a certificate signed by it
+  std::string tls_min_version = "1.2";   // 1.2 | 1.3
+  std::vector<std::string> tls_ciphers;  // empty: OpenSSL's default
+  std::chrono::milliseconds idle_timeout{std::chrono::hours(4)};
+  std::chrono::milliseconds creation_timeout{std::chrono::seconds(60)};
+};
+
 struct Config {
   std::string socket = "/run/davit/davit.sock";
   std::string log_level = "info";  // trace debug info warning error
@@ -96,6 +109,7 @@ struct Config {
   Image image;
   Storage storage;
   Network network;
+  Streaming streaming;
 };
 
 }  // namespace davit::config

@@ -132,6 +132,24 @@ void VisitNetwork(Visitor& v, Network& network) {
 }
 
 template <typename Visitor>
+void VisitStreaming(Visitor& v, Streaming& streaming) {
+  v.Field("address", "IP address to listen on; whoever reaches it needs an URL of a request",
+          streaming.address);
+  v.Field("port", "0: any free one", streaming.port);
+  v.Field("tls_cert", "PEM file; empty: no TLS. A renewed file takes effect without a restart",
+          streaming.tls_cert);
+  v.Field("tls_key", "PEM file", streaming.tls_key);
+  v.Field("tls_ca", "PEM file; set: clients must show a certificate signed by one of these",
+          streaming.tls_ca);
+  v.Field("tls_min_version", "1.2 or 1.3", streaming.tls_min_version);
+  v.Field("tls_ciphers", "by RFC or OpenSSL name; empty: the library's default",
+          streaming.tls_ciphers);
+  v.Field("idle_timeout", "a session without a byte for so long ends", streaming.idle_timeout);
+  v.Field("creation_timeout", "how long the URL of a request can be used",
+          streaming.creation_timeout);
+}
+
+template <typename Visitor>
 void VisitConfig(Visitor& v, Config& config) {
   v.Field("socket", "where the kubelet and crictl connect", config.socket);
   v.Field("log_level", "trace, debug, info, warning or error", config.log_level);
@@ -143,6 +161,8 @@ void VisitConfig(Visitor& v, Config& config) {
   v.Section("storage", "where state is kept",
             [&](auto& inner) { VisitStorage(inner, config.storage); });
   v.Section("network", "CNI", [&](auto& inner) { VisitNetwork(inner, config.network); });
+  v.Section("streaming", "exec, attach and port-forward",
+            [&](auto& inner) { VisitStreaming(inner, config.streaming); });
 }
 
 }  // namespace davit::config

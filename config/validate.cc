@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <arpa/inet.h>
+#include <netinet/in.h>
+
 #include <algorithm>
 #include <array>
 #include <limits>
@@ -112,6 +115,33 @@ absl::Status ValidateNetwork(const Network& network) {
   return absl::OkStatus();
 }
 
+absl::Status ValidateStreaming(const Streaming& streaming) {
+  std::array<unsigned char, sizeof(in6_addr)> address = {};
+  if (inet_pton(AF_INET, streaming.address.c_str(), address.data()) != 1 &&
+      inet_pton(AF_INET6, streaming.address.c_str(), address.data()) != 1) {
+    return InvalidArgument("streaming.address must be an IP address, not \"{}\"",
+                           Printable(streaming.address));
+  }
+  RETURN_IF_ERROR(Between("streaming.port", streaming.port, 0, 65535));
+  RETURN_IF_ERROR(AbsoluteOrEmpty("streaming.tls_cert", streaming.tls_cert));
+  RETURN_IF_ERROR(AbsoluteOrEmpty("streaming.tls_key", streaming.tls_key));
+  RETURN_IF_ERROR(AbsoluteOrEmpty("streaming.tls_ca", streaming.tls_ca));
+  if (streaming.tls_cert.empty() != streaming.tls_key.empty()) {
+    return InvalidArgument("streaming.tls_cert and streaming.tls_key go together");
+  }
+  if (streaming.tls_cert.empty() && !streaming.tls_ca.empty()) {
+    return InvalidArgument("streaming.tls_ca needs streaming.tls_cert and streaming.tls_key");
+  }
+  RETURN_IF_ERROR(
+      OneOf("streaming.tls_min_version", streaming.tls_min_version, std::array{"1.2", "1.3"}));
+  if (streaming.idle_timeout < std::chrono::seconds(1) ||
+      streaming.creation_timeout < std::chrono::seconds(1)) {
+    return InvalidArgument(
+        "streaming.idle_timeout and streaming.creation_timeout must be at least 1s");
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::Status Validate(const Config& config) {
@@ -126,7 +156,8 @@ absl::Status Validate(const Config& config) {
                                    std::numeric_limits<int64_t>::max()));
   RETURN_IF_ERROR(ValidateRuntime(config.runtime));
   RETURN_IF_ERROR(ValidateImage(config.image));
-  return ValidateNetwork(config.network);
+  RETURN_IF_ERROR(ValidateNetwork(config.network));
+  return ValidateStreaming(config.streaming);
 }
 
 }  // namespace davit::config

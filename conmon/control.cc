@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <sys/un.h>
 
 namespace davit::conmon {
@@ -34,13 +35,41 @@ Fd AcceptClient(int listener) {
   return client;
 }
 
-Received ReceiveRequest(int client, Request* request) {
+namespace {
+
+void TakeDescriptors(msghdr* message, Fd* fds) {
+  for (cmsghdr* header = CMSG_FIRSTHDR(message); header != nullptr;
+       header = CMSG_NXTHDR(message, header)) {
+    if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) {
+      continue;
+    }
+    int received[kMaxAttachStreams];
+    const size_t bytes = header->cmsg_len - CMSG_LEN(0);
+    const size_t count = bytes / sizeof(int);
+    memcpy(received, CMSG_DATA(header), bytes < sizeof(received) ? bytes : sizeof(received));
+    for (size_t i = 0; i < count && i < kMaxAttachStreams; ++i) {
+      fds[i].Reset(received[i]);
+    }
+  }
+}
+
+}  // namespace
+
+Received ReceiveRequest(int client, Request* request, Fd* fds) {
   *request = {};
-  const ssize_t size = recv(client, request, sizeof(*request), MSG_DONTWAIT);
+  iovec part = {request, sizeof(*request)};
+  alignas(cmsghdr) char control[CMSG_SPACE(kMaxAttachStreams * sizeof(int))];
+  msghdr message = {};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof(control);
+  const ssize_t size = recvmsg(client, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
   if (size < 0) {
     return errno == EAGAIN ? Received::kNothing : Received::kClosed;
   }
-  // A later version may send more (cut off by recv) but never less than version and command.
+  TakeDescriptors(&message, fds);
+  // A later version may send more (cut off by recvmsg) but never less than version and command.
   return size >= static_cast<ssize_t>(2 * sizeof(uint32_t)) ? Received::kRequest
                                                             : Received::kClosed;
 }

@@ -20,7 +20,8 @@ int ListenControl(Fd* listener);
 Fd AcceptClient(int listener);
 
 enum class Received { kRequest, kNothing, kClosed };
-Received ReceiveRequest(int client, Request* request);
+// `fds`: kMaxAttachStreams places for the descriptors that came with it.
+Received ReceiveRequest(int client, Request* request, Fd* fds);
 
 // False: the client does not read its replies and is to be closed.
 bool SendReply(int client, const Reply& reply);

@@ -68,6 +68,23 @@ int MakeStdio(const Options& options, Stdio* stdio) {
   return error;
 }
 
+namespace {
+
+// The runtime's command line, in order of appearance; longer ones than there are do not fit.
+struct Words {
+  const char* words[24];
+  size_t count = 0;
+  void Add(const char* word) { words[count++] = word; }
+  template <size_t N>
+  void AddAll(const char* const (&all)[N]) {
+    for (const char* word : all) {
+      Add(word);
+    }
+  }
+};
+
+}  // namespace
+
 pid_t SpawnRuntime(const Options& options, const Stdio& stdio, const char* console_path) {
   FixedText<PATH_MAX> log;
   FixedText<PATH_MAX> pid_file;
@@ -77,26 +94,30 @@ pid_t SpawnRuntime(const Options& options, const Stdio& stdio, const char* conso
     errno = ENAMETOOLONG;
     return -1;
   }
-  const char* words[20];
-  size_t count = 0;
-  const char* const fixed[] = {
-      options.runtime, "--root", options.runtime_root, "--log",    log.c_str(),    "--log-format",
-      "json",          "run",    "--detach",           "--bundle", options.bundle, "--pid-file",
-      pid_file.c_str()};
-  for (const char* word : fixed) {
-    words[count++] = word;
-  }
+  Words argv;
+  const char* const global[] = {options.runtime, "--root",    options.runtime_root,
+                                "--log",         log.c_str(), "--log-format",
+                                "json"};
+  const char* const exec[] = {"exec", "--detach", "--process", kExecProcessFile, "--pid-file"};
+  const char* const run[] = {"run", "--detach", "--bundle", options.bundle, "--pid-file"};
+  argv.AddAll(global);
+  argv.AddAll(options.exec ? exec : run);
+  argv.Add(pid_file.c_str());
   if (console_path != nullptr) {
-    words[count++] = "--console-socket";
-    words[count++] = console_path;
+    argv.Add("--console-socket");
+    argv.Add(console_path);
   }
-  words[count++] = options.id;
-  words[count] = nullptr;
+  argv.Add(options.id);
+  argv.Add(nullptr);
   const pid_t pid = fork();
   if (pid == 0) {
-    ExecRuntime(options, stdio, const_cast<char**>(words));
+    ExecRuntime(options, stdio, const_cast<char**>(argv.words));
   }
   return pid;
+}
+
+void NameConsole(ConsolePath* path) {
+  *path << "/proc/" << static_cast<uint64_t>(getpid()) << "/cwd/" << kConsoleSocket;
 }
 
 int ListenConsole(Fd* listener) {

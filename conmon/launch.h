@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The one call of the OCI runtime: `run --detach`, which creates and starts the container. The
-// container inherits the descriptors that the runtime is given (without a terminal).
+// The one call of the OCI runtime: `run --detach`, which creates and starts the container, or `exec
+// --detach`. The process inherits the descriptors that the runtime is given (without a terminal).
 #pragma once
 
 #include <sys/types.h>
 
 #include "conmon/options.h"
 #include "conmon/sys.h"
+#include "conmon/text.h"
 
 namespace davit::conmon {
 
@@ -24,6 +25,10 @@ int MakeStdio(const Options& options, Stdio* stdio);
 // The runtime's pid, or -1 with errno. `console_path` is null without a terminal.
 pid_t SpawnRuntime(const Options& options, const Stdio& stdio, const char* console_path);
 
+// Where the runtime finds the listening socket. Through /proc: the directory's own path may be too
+// long for a socket address.
+using ConsolePath = FixedText<64>;
+void NameConsole(ConsolePath* path);
 // The listening socket that the runtime sends the terminal to, in the current directory.
 int ListenConsole(Fd* listener);
 // The terminal, after the runtime has succeeded; invalid if it sent none.

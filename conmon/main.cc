@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// davit-conmon: the monitor of one container, or (--infra) the first process of a pod's shared PID
-// namespace. No heap, no C++ library, no threads; a few pages of memory for each container of a
-// node.
+// davit-conmon: the monitor of one container, or (--exec) of one process that was executed in it,
+// or
+// (--infra) the first process of a pod's shared PID namespace. No heap, no C++ library, no threads;
+// a few pages of memory for each container of a node.
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "conmon/exec.h"
 #include "conmon/infra.h"
 #include "conmon/monitor.h"
 #include "conmon/options.h"
@@ -42,6 +44,10 @@ int MonitorMain(int argc, char** argv) {
   Options options;
   if (const char* failure = ParseOptions(argc, argv, &options)) {
     return Fail(options, failure, 0);
+  }
+  if (options.exec) {
+    const char* failure = RunExec(options);
+    return failure == nullptr ? 0 : Fail(options, failure, errno);
   }
   Monitor monitor(options);
   if (const char* failure = monitor.Start()) {

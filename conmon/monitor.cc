@@ -25,11 +25,16 @@ constexpr int64_t kQuietMs = 1000;
 constexpr int64_t kDrainMs = 3000;
 constexpr int kExitWriteTries = 60;
 
+// How long an attached client that takes nothing may hold up the container, and its end.
+constexpr int64_t kStallMs = 5000;
+constexpr int64_t kStallAtEndMs = 2000;
+
 // What an epoll event is about; a client is kTagClient plus its index.
 constexpr uint64_t kTagSignal = 0;
 constexpr uint64_t kTagControl = 1;
 constexpr uint64_t kTagStream = 2;
 constexpr uint64_t kTagClient = 8;
+constexpr uint64_t kTagAttach = kTagClient + kMaxClients;
 
 #ifndef TIOCGPTPEER
 constexpr int TIOCGPTPEER = 0x5441;
@@ -111,14 +116,13 @@ const char* Monitor::StartRuntime() {
   if (errno != 0) {
     return "make the container's pipes";
   }
-  FixedText<64> console;
+  ConsolePath console;
   if (options_.tty) {
     errno = ListenConsole(&console_listener_);
     if (errno != 0) {
       return "listen for the container's terminal";
     }
-    // Through /proc: the run directory's own path may be too long for a socket address.
-    console << "/proc/" << static_cast<uint64_t>(getpid()) << "/cwd/" << kConsoleSocket;
+    NameConsole(&console);
   }
   runtime_pid_ = SpawnRuntime(options_, stdio_, options_.tty ? console.c_str() : nullptr);
   if (runtime_pid_ < 0) {
@@ -144,19 +148,19 @@ int Monitor::Run() {
     for (int i = 0; i < count; ++i) {
       Dispatch(events[i].data.u64);
     }
+    ResumeStreams();
     RestStreams();
   }
   return failed_ ? 1 : Finish();
 }
 
 void Monitor::Dispatch(uint64_t tag) {
-  if (tag >= kTagClient) {
+  if (tag >= kTagAttach) {
+    attach_.Handle(tag);
+  } else if (tag >= kTagClient) {
     OnClient(tag - kTagClient);
   } else if (tag >= kTagStream) {
-    Stream& stream = streams_[tag - kTagStream];
-    if (stream.open()) {
-      stream.Read(log_);
-    }
+    ReadStream(tag - kTagStream);
   } else if (tag == kTagControl) {
     OnConnect();
   } else {
@@ -164,17 +168,51 @@ void Monitor::Dispatch(uint64_t tag) {
   }
 }
 
+void Monitor::ReadStream(size_t index) {
+  Stream& stream = streams_[index];
+  if (!stream.open() || held_up_[index]) {
+    return;
+  }
+  const Text fresh = stream.Read(log_);
+  if (!stream.open()) {
+    attach_.EndOutput(index);
+    return;
+  }
+  if (fresh.size > 0) {
+    attach_.Send(index, fresh);
+  }
+  if (attach_.Owes(index)) {
+    held_up_[index] = true;
+    epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, stream.fd(), nullptr);
+  }
+}
+
+void Monitor::ResumeStreams() {
+  if (!held_up_[0] && !held_up_[1]) {
+    return;
+  }
+  attach_.DropStalled(phase_ == Phase::kExited ? kStallAtEndMs : kStallMs);
+  for (size_t i = 0; i < kOutputs; ++i) {
+    if (held_up_[i] && !attach_.Owes(i)) {
+      held_up_[i] = false;
+      Watch(streams_[i].fd(), kTagStream + i);
+      ReadStream(i);
+    }
+  }
+}
+
 int Monitor::Timeout() const {
   if (phase_ == Phase::kExited) {
     return 50;
   }
-  const bool warm = streams_[0].warm() || streams_[1].warm();
+  const bool warm = streams_[0].warm() || streams_[1].warm() || held_up_[0] || held_up_[1];
   return warm ? static_cast<int>(kRestMs) : -1;
 }
 
 void Monitor::RestStreams() {
-  for (Stream& stream : streams_) {
-    if (stream.warm() && MonotonicMs() - stream.last_read_ms() >= kRestMs) {
+  for (size_t i = 0; i < kOutputs; ++i) {
+    Stream& stream = streams_[i];
+    if (stream.warm() && !held_up_[i] && MonotonicMs() - stream.last_read_ms() >= kRestMs) {
       stream.Rest(log_);
     }
   }
@@ -249,11 +287,27 @@ bool Monitor::OpenStreams() {
       !Watch(streams_[0].fd(), kTagStream)) {
     return false;
   }
+  if (!OpenInput()) {
+    return false;
+  }
   if (options_.tty) {
     return true;
   }
   return streams_[1].Open("stderr", static_cast<Fd&&>(stdio_.err_reader), options_.max_line) == 0 &&
          Watch(streams_[1].fd(), kTagStream + 1);
+}
+
+// A descriptor of its own for the terminal: it is waited for apart from what comes out.
+bool Monitor::OpenInput() {
+  attach_.Open(epoll_.get(), kTagAttach, options_.stdin_once && !options_.tty);
+  if (!options_.stdin_open) {
+    return true;
+  }
+  Fd input = options_.tty ? Fd(fcntl(streams_[0].fd(), F_DUPFD_CLOEXEC, 0))
+                          : static_cast<Fd&&>(stdio_.in_writer);
+  const bool valid = input.valid();
+  attach_.SetInput(static_cast<Fd&&>(input));
+  return valid;
 }
 
 void Monitor::Report(StartOutcome outcome, int runtime_status, Text message) {
@@ -282,6 +336,9 @@ bool Monitor::Drained() const {
   }
   if (!streams_[0].open() && !streams_[1].open()) {
     return true;
+  }
+  if (held_up_[0] || held_up_[1]) {
+    return false;
   }
   const int64_t now = MonotonicMs();
   int64_t last = exited_ms_;
@@ -332,9 +389,10 @@ void Monitor::OnClient(size_t index) {
     return;
   }
   Request request = {};
-  const Received received = ReceiveRequest(client.get(), &request);
+  Fd fds[kMaxAttachStreams];
+  const Received received = ReceiveRequest(client.get(), &request, fds);
   if (received == Received::kNothing ||
-      (received == Received::kRequest && SendReply(client.get(), Answer(request)))) {
+      (received == Received::kRequest && SendReply(client.get(), Answer(request, fds)))) {
     return;
   }
   client.Reset();
@@ -343,9 +401,9 @@ void Monitor::OnClient(size_t index) {
   }
 }
 
-Reply Monitor::Answer(const Request& request) {
+Reply Monitor::Answer(const Request& request, Fd* fds) {
   Reply reply = {};
-  reply.error = Execute(request);
+  reply.error = Execute(request, fds);
   reply.version = kProtocolVersion;
   reply.phase = phase_;
   reply.container_pid = container_pid_;
@@ -355,7 +413,7 @@ Reply Monitor::Answer(const Request& request) {
   return reply;
 }
 
-int Monitor::Execute(const Request& request) {
+int Monitor::Execute(const Request& request, Fd* fds) {
   if (request.version != kProtocolVersion) {
     return EPROTO;
   }
@@ -374,7 +432,7 @@ int Monitor::Execute(const Request& request) {
       return ioctl(streams_[0].fd(), TIOCSWINSZ, &size) == 0 ? 0 : errno;
     }
     case Command::kAttach:
-      return ENOSYS;
+      return phase_ == Phase::kRunning ? attach_.Add(request.streams, fds) : EAGAIN;
   }
   return ENOSYS;
 }

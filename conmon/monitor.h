@@ -12,6 +12,7 @@
 
 #include <sys/types.h>
 
+#include "conmon/attach.h"
 #include "conmon/control.h"
 #include "conmon/exit_file.h"
 #include "conmon/launch.h"
@@ -42,10 +43,13 @@ class Monitor {
   void Dispatch(uint64_t tag);
   int Timeout() const;
   void RestStreams();
+  void ReadStream(size_t index);
+  void ResumeStreams();
 
   void OnChild();
   void OnRuntimeEnd(int status);
   bool OpenStreams();
+  bool OpenInput();
   void Report(StartOutcome outcome, int runtime_status, Text message);
   void ReportFailure(int runtime_status, Text message);
   bool Drained() const;
@@ -53,8 +57,8 @@ class Monitor {
 
   void OnConnect();
   void OnClient(size_t index);
-  Reply Answer(const Request& request);
-  int Execute(const Request& request);
+  Reply Answer(const Request& request, Fd* fds);
+  int Execute(const Request& request, Fd* fds);
 
   const Options& options_;
   Phase phase_ = Phase::kStarting;
@@ -76,7 +80,9 @@ class Monitor {
   uint64_t container_start_time_ = 0;
   Fd oom_file_;
   Log log_;
-  Stream streams_[2];
+  Stream streams_[kOutputs];
+  bool held_up_[kOutputs] = {};  // not read, because an attached client has to catch up
+  Attach attach_;
 
   ExitRecord exit_;
   int64_t exited_ms_ = 0;

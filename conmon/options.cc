@@ -58,15 +58,19 @@ bool* Flag(Options& options, Text name) {
   if (Equal(name, "--stdin")) {
     return &options.stdin_open;
   }
+  if (Equal(name, "--exec")) {
+    return &options.exec;
+  }
   return Equal(name, "--stdin-once") ? &options.stdin_once : nullptr;
 }
 
 const char* Check(const Options& options) {
-  const char* const required[] = {options.id, options.run_dir, options.bundle, options.runtime,
-                                  options.runtime_root};
+  const char* const required[] = {options.id, options.run_dir, options.runtime,
+                                  options.runtime_root, options.exec ? "-" : options.bundle};
   for (const char* value : required) {
     if (value == nullptr || *value == '\0') {
-      return "--id, --run-dir, --bundle, --runtime and --runtime-root are required";
+      return "--id, --run-dir, --runtime, --runtime-root and (without --exec) --bundle are "
+             "required";
     }
   }
   if (options.max_line == 0 || options.max_line > kMaxLineLimit) {

@@ -26,6 +26,7 @@ struct Options {
   bool tty = false;
   bool stdin_open = false;
   bool stdin_once = false;
+  bool exec = false;  // --exec: a process in a container that is there
 };
 
 // Null on success, else what is wrong.

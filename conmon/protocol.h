@@ -14,6 +14,7 @@
 //                journal_lost
 #pragma once
 
+#include <stddef.h>
 #include <stdint.h>
 
 namespace davit::conmon {
@@ -51,14 +52,25 @@ enum class Command : uint32_t {
   kState = 1,
   kReopenLog = 2,  // answered when the new file is open
   kResize = 3,     // rows, columns; EINVAL without a terminal
-  kAttach = 4,     // ENOSYS for now
+  // Comes with the client's ends as SCM_RIGHTS, in this order, those that `streams` names: a pipe
+  // to read the container's input from, pipes to write stdout and stderr to (stdout only, with a
+  // terminal). From the reply on they are the monitor's. A client detaches by closing its ends;
+  // they are closed here when the container's end. EBUSY: too many clients.
+  kAttach = 4,
 };
+
+// Request::streams
+inline constexpr uint32_t kAttachInput = 1;
+inline constexpr uint32_t kAttachOutput = 2;
+inline constexpr uint32_t kAttachErrors = 4;
+inline constexpr size_t kMaxAttachStreams = 3;
 
 struct Request {
   uint32_t version;
   Command command;
   uint32_t rows;
   uint32_t columns;
+  uint32_t streams;  // kAttach; not sent by the first daemons
 };
 
 enum class Phase : uint32_t { kStarting = 0, kRunning = 1, kExited = 2 };
@@ -72,6 +84,18 @@ struct Reply {
   uint64_t dropped_lines;  // lines that are not in the log: over a limit, or not written
   uint64_t dropped_bytes;
 };
+
+// Exec:
+// `davit-conmon --exec` calls the OCI runtime's `exec --detach` in its run directory, which belongs
+// to one exec, and collects the process: the runtime itself is gone while the process runs. stdin,
+// stdout and stderr are the process's (without a terminal). --sync-fd is a SOCK_SEQPACKET socket:
+// first a StartReport with its message, with a terminal that carries it as SCM_RIGHTS; then, when
+// the process has ended, an ExitReport.
+struct ExitReport {
+  uint32_t version;
+  int32_t status;  // as wait(2) gives it
+};
+inline constexpr char kExecProcessFile[] = "process.json";
 
 // Infra:
 // `davit-conmon --infra` writes this on stdout; then, if a step fails, text. End of file without

@@ -30,36 +30,36 @@ int Stream::Open(const char* name, Fd source, size_t max_line) {
   return 0;
 }
 
-void Stream::Read(Log& log) {
-  const ssize_t count = read(source_.get(), buffer_ + held_, capacity_ - held_);
+Text Stream::Read(Log& log) {
+  memmove(buffer_, buffer_ + begin_, held_);
+  begin_ = 0;
+  char* const fresh = buffer_ + held_;
+  const ssize_t count = read(source_.get(), fresh, capacity_ - held_);
   if (count < 0 && errno == EAGAIN) {
-    return;
+    return "";
   }
   if (count <= 0) {  // EIO is how a terminal ends
     Close(log);
-    return;
+    return "";
   }
   held_ += static_cast<size_t>(count);
   warm_ = true;
   last_read_ms_ = MonotonicMs();
   LogWhole(log);
+  return {fresh, static_cast<size_t>(count)};
 }
 
 void Stream::LogWhole(Log& log) {
-  size_t done = 0;
-  {
-    Batch batch(log, name_);
-    if (!within_line_ && log.Recovered(gap_.why, last_read_ms_)) {
-      CloseGap(log, batch);
-    }
-    Entry entry = {{"", 0}, false};
-    while (NextEntry({buffer_ + done, held_ - done}, max_line_, &entry)) {
-      LogEntry(log, batch, entry);
-      done += EntrySpan(entry);
-    }
+  Batch batch(log, name_);
+  if (!within_line_ && log.Recovered(gap_.why, last_read_ms_)) {
+    CloseGap(log, batch);
   }
-  held_ -= done;
-  memmove(buffer_, buffer_ + done, held_);
+  Entry entry = {{"", 0}, false};
+  while (NextEntry({buffer_ + begin_, held_}, max_line_, &entry)) {
+    LogEntry(log, batch, entry);
+    begin_ += EntrySpan(entry);
+    held_ -= EntrySpan(entry);
+  }
 }
 
 void Stream::LogEntry(Log& log, Batch& batch, const Entry& entry) {
@@ -110,9 +110,10 @@ void Stream::CloseGap(Log& log, Batch& batch) {
 void Stream::LogHeld(Log& log) {
   Batch batch(log, name_);
   if (held_ > 0) {
-    LogEntry(log, batch, {{buffer_, held_}, false});
-    held_ = 0;
+    LogEntry(log, batch, {{buffer_ + begin_, held_}, false});
   }
+  begin_ = 0;
+  held_ = 0;
   if (!within_line_ && log.Recovered(gap_.why, MonotonicMs())) {
     CloseGap(log, batch);
   }

@@ -27,8 +27,9 @@ class Stream {
   [[nodiscard]] bool open() const { return source_.valid(); }
   [[nodiscard]] int fd() const { return source_.get(); }
 
-  // Reads once and logs what is whole. At the end of the stream it closes itself.
-  void Read(Log& log);
+  // Reads once and logs what is whole; what was read, which stays in place until the next Read,
+  // Rest or Close. At the end of the stream it closes itself.
+  Text Read(Log& log);
   // Logs what is held and closes.
   void Close(Log& log);
 
@@ -56,6 +57,7 @@ class Stream {
   Fd source_;
   char* buffer_ = nullptr;
   size_t capacity_ = 0;
+  size_t begin_ = 0;  // of what is held
   size_t held_ = 0;
   size_t max_line_ = 0;
   bool warm_ = false;

@@ -31,6 +31,10 @@ class PolicyChecker;  // image/policy/checker.h
 }
 }  // namespace davit
 
+namespace davit::server::streaming {
+class Server;  // server/streaming/server.h
+}
+
 namespace davit::server {
 
 class StateDb;        // server/state/state_db.h
@@ -52,6 +56,7 @@ struct Node {
   StateDb& state;
   ExitWatcher& exits;
   WritableUsage& usage;
+  streaming::Server& streaming;
   Store<Sandbox>& sandboxes;
   Store<Container>& containers;
   SingleFlight<std::string>& run_sandbox_flights;       // by sandbox name; the result is the ID

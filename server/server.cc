@@ -31,6 +31,7 @@
 #include "server/recovery.h"
 #include "server/state/state_db.h"
 #include "server/stats/writable_usage.h"
+#include "server/streaming/server.h"
 #include "server/version.h"
 
 namespace davit::server {
@@ -79,7 +80,11 @@ class Daemon {
   }
 
   // An exit that is noticed while members go away must find nobody to call.
+  // Nor may a session ask for work that nobody does any more.
   ~Daemon() {
+    if (streaming_) {
+      streaming_->Stop();
+    }
     if (exits_) {
       exits_->Detach();
     }
@@ -137,6 +142,7 @@ class Daemon {
   absl::Status Wire() {
     exits_ = std::make_unique<ExitWatcher>();
     usage_ = std::make_unique<WritableUsage>(*storage_, work_, kUsageRefresh);
+    ASSIGN_OR_RETURN(streaming_, streaming::Server::Create(config_.streaming, work_));
     node_.reset(new Node{.config = config_,
                          .db = *db_,
                          .loop = *loop_,
@@ -151,6 +157,7 @@ class Daemon {
                          .state = *state_,
                          .exits = *exits_,
                          .usage = *usage_,
+                         .streaming = *streaming_,
                          .sandboxes = sandboxes_,
                          .containers = containers_,
                          .run_sandbox_flights = run_sandbox_flights_,
@@ -180,6 +187,7 @@ class Daemon {
   std::unique_ptr<ExitWatcher> exits_;
   std::unique_ptr<WritableUsage> usage_;
   std::unique_ptr<image::PolicyChecker> policy_;
+  std::unique_ptr<streaming::Server> streaming_;
   std::unique_ptr<image::Puller> puller_;
   std::unique_ptr<Node> node_;
   // One executor for each level of waiting, so that nobody waits for work queued behind himself:

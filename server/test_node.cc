@@ -29,6 +29,7 @@
 #include "server/sandbox/sandbox_rpcs.h"
 #include "server/state/state_db.h"
 #include "server/stats/writable_usage.h"
+#include "server/streaming/server.h"
 
 namespace davit::server {
 namespace {
@@ -122,13 +123,19 @@ struct TestMachine::Daemon {
   Store<Container> containers{"container"};
   ExitWatcher exits;
   std::optional<WritableUsage> usage;
+  std::unique_ptr<streaming::Server> streaming;
   std::optional<Node> node;
   Executor work{8};
   Executor flights{8};
   SingleFlight<std::string> run_flights{flights};
   SingleFlight<std::string> create_flights{flights};
 
-  ~Daemon() { exits.Detach(); }
+  ~Daemon() {
+    if (streaming) {
+      streaming->Stop();
+    }
+    exits.Detach();
+  }
 };
 
 std::string WhyNoMachine() {
@@ -207,6 +214,7 @@ void TestMachine::Start() {
   d.runtimes = Must(oci::RuntimeTable::Create(config_, *d.cgroups));
   d.cni = std::make_unique<FileCni>(dir_ + "/cni");
   d.usage.emplace(*d.storage, d.work, 1s);
+  d.streaming = Must(streaming::Server::Create(config_.streaming, d.work));
   d.node.emplace(Node{.config = config_,
                       .db = *d.db,
                       .loop = *d.loop,
@@ -221,6 +229,7 @@ void TestMachine::Start() {
                       .state = *d.state,
                       .exits = d.exits,
                       .usage = *d.usage,
+                      .streaming = *d.streaming,
                       .sandboxes = d.sandboxes,
                       .containers = d.containers,
                       .run_sandbox_flights = d.run_flights,

@@ -25,6 +25,11 @@ absl::StatusOr<runtime::v1::RemoveContainerResponse> RemoveContainer(
     Node& node, Context& ctx, const runtime::v1::RemoveContainerRequest& request);
 absl::StatusOr<runtime::v1::ExecSyncResponse> ExecSync(Node& node, Context& ctx,
                                                        const runtime::v1::ExecSyncRequest& request);
+// Give a URL of the streaming server; nothing happens before a client comes there.
+absl::StatusOr<runtime::v1::ExecResponse> Exec(Node& node, Context& ctx,
+                                               const runtime::v1::ExecRequest& request);
+absl::StatusOr<runtime::v1::AttachResponse> Attach(Node& node, Context& ctx,
+                                                   const runtime::v1::AttachRequest& request);
 absl::StatusOr<runtime::v1::UpdateContainerResourcesResponse> UpdateContainerResources(
     Node& node, Context& ctx, const runtime::v1::UpdateContainerResourcesRequest& request);
 absl::StatusOr<runtime::v1::ReopenContainerLogResponse> ReopenContainerLog(

@@ -75,4 +75,26 @@ void ReapMonitor(int monitor_pidfd);
 // Closes and opens the log file anew; returns when it is done. NotFound if no monitor lives.
 absl::Status ReopenLog(Context& ctx, const std::string& run_dir);
 
+struct AttachStreams {
+  bool in = false;
+  bool out = false;
+  bool err = false;
+};
+
+// Our ends of the pipes that join a client to the container: closing them detaches it. A container
+// without an input closes `in` at once; outputs end with the container.
+struct Attachment {
+  UniqueFd in;
+  UniqueFd out;
+  UniqueFd err;
+};
+
+// NotFound if no monitor lives, ResourceExhausted if too many clients are attached, Unimplemented
+// for a monitor of an earlier version.
+absl::StatusOr<Attachment> AttachContainer(Context& ctx, const std::string& run_dir,
+                                           const AttachStreams& streams);
+
+// Tells the monitor the size of the container's terminal. Never waits, not even for an answer.
+absl::Status ResizeTerminal(const std::string& run_dir, uint16_t rows, uint16_t columns);
+
 }  // namespace davit::server::oci

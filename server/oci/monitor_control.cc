@@ -19,6 +19,7 @@
 #include "base/text.h"
 #include "conmon/protocol.h"
 #include "server/oci/monitor.h"
+#include "server/oci/monitor_connection.h"
 
 namespace davit::server::oci {
 namespace {
@@ -31,74 +32,11 @@ void Pause(Context& ctx) {
   (void)PollWith(pause, {});
 }
 
-absl::Status NoMonitor(const std::string& run_dir) {
-  return NotFound("no monitor lives at {}", run_dir);
-}
-
-// NotFound if nobody listens; a full queue is waited out.
-absl::StatusOr<UniqueFd> Connect(Context& ctx, const std::string& run_dir) {
-  const auto directory = Open(run_dir, O_PATH | O_DIRECTORY);
-  if (!directory.ok()) {
-    return absl::IsNotFound(directory.status()) ? NoMonitor(run_dir) : directory.status();
-  }
-  UniqueFd fd(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (!fd.valid()) {
-    return ErrnoStatus(errno, "make a socket");
-  }
-  sockaddr_un address = {};
-  address.sun_family = AF_UNIX;
-  // Through /proc: the run directory's own path may be too long for a socket address.
-  const std::string path =
-      fmt::format("/proc/self/fd/{}/{}", directory->get(), conmon::kControlSocket);
-  std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
-  while (connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) {
-    if (errno == ECONNREFUSED || errno == ENOENT) {
-      return NoMonitor(run_dir);
-    }
-    if (errno != EAGAIN && errno != EINTR) {
-      return ErrnoStatus(errno, "connect to the monitor at " + run_dir);
-    }
-    RETURN_IF_ERROR(ctx.Check());
-    Pause(ctx);
-  }
-  return fd;
-}
-
-// One request, one reply. NotFound if the monitor ended meanwhile.
-absl::StatusOr<conmon::Reply> Call(Context& ctx, int fd, conmon::Command command,
-                                   const std::string& run_dir) {
-  const conmon::Request request = {conmon::kProtocolVersion, command, 0, 0};
-  if (send(fd, &request, sizeof(request), MSG_NOSIGNAL) < 0) {
-    return errno == EPIPE || errno == ECONNRESET
-               ? NoMonitor(run_dir)
-               : ErrnoStatus(errno, "speak to the monitor at " + run_dir);
-  }
-  while (true) {
-    std::array<pollfd, 1> fds = {{{.fd = fd, .events = POLLIN, .revents = 0}}};
-    RETURN_IF_ERROR(PollWith(ctx, fds));
-    if (fds[0].revents == 0) {
-      RETURN_IF_ERROR(Annotate(ctx.Check(), "wait for the monitor at " + run_dir));
-      continue;
-    }
-    conmon::Reply reply = {};
-    const ssize_t size = recv(fd, &reply, sizeof(reply), 0);
-    if (size < 0 && (errno == EINTR || errno == EAGAIN)) {
-      continue;
-    }
-    if (size <= 0) {
-      return NoMonitor(run_dir);
-    }
-    if (size < static_cast<ssize_t>(2 * sizeof(uint32_t))) {
-      return Internal("the monitor at {} gave a reply of {} bytes", run_dir, size);
-    }
-    return reply;
-  }
-}
-
 // As long as the monitor is still starting the container, its state is asked for again.
 absl::StatusOr<conmon::Reply> SettledState(Context& ctx, int fd, const std::string& run_dir) {
   while (true) {
-    ASSIGN_OR_RETURN(const conmon::Reply reply, Call(ctx, fd, conmon::Command::kState, run_dir));
+    ASSIGN_OR_RETURN(const conmon::Reply reply,
+                     CallMonitor(ctx, fd, conmon::Command::kState, run_dir));
     if (reply.error != 0) {
       return ErrnoStatus(
           reply.error, fmt::format("ask the monitor at {} (protocol {})", run_dir, reply.version));
@@ -161,7 +99,7 @@ bool ParseExitLine(const std::string& line, ExitInfo& info, bool& has_version) {
 
 absl::StatusOr<MonitorHandle> FindMonitor(const std::string& run_dir) {
   Context ctx(kFindTime);
-  ASSIGN_OR_RETURN(const UniqueFd connection, Connect(ctx, run_dir));
+  ASSIGN_OR_RETURN(const UniqueFd connection, ConnectToMonitor(ctx, run_dir));
   return Identify(ctx, connection, run_dir);
 }
 
@@ -186,9 +124,9 @@ absl::StatusOr<std::optional<ExitInfo>> ReadExit(const std::string& run_dir) {
 }
 
 absl::Status ReopenLog(Context& ctx, const std::string& run_dir) {
-  ASSIGN_OR_RETURN(const UniqueFd connection, Connect(ctx, run_dir));
+  ASSIGN_OR_RETURN(const UniqueFd connection, ConnectToMonitor(ctx, run_dir));
   ASSIGN_OR_RETURN(const conmon::Reply reply,
-                   Call(ctx, connection.get(), conmon::Command::kReopenLog, run_dir));
+                   CallMonitor(ctx, connection.get(), conmon::Command::kReopenLog, run_dir));
   return reply.error == 0
              ? absl::OkStatus()
              : ErrnoStatus(reply.error, "reopen the log of the container at " + run_dir);

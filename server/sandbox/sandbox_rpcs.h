@@ -22,5 +22,8 @@ absl::StatusOr<runtime::v1::StopPodSandboxResponse> StopPodSandbox(
 // Stops what runs, removes its containers and everything else. Unknown: success.
 absl::StatusOr<runtime::v1::RemovePodSandboxResponse> RemovePodSandbox(
     Node& node, Context& ctx, const runtime::v1::RemovePodSandboxRequest& request);
+// Gives a URL of the streaming server; nothing happens before a client comes there.
+absl::StatusOr<runtime::v1::PortForwardResponse> PortForward(
+    Node& node, Context& ctx, const runtime::v1::PortForwardRequest& request);
 
 }  // namespace davit::server

@@ -33,6 +33,9 @@ namespace v1 = runtime::v1;
   X(ContainerStatus)              \
   X(ListContainers)               \
   X(ExecSync)                     \
+  X(Exec)                         \
+  X(Attach)                       \
+  X(PortForward)                  \
   X(UpdateContainerResources)     \
   X(ReopenContainerLog)           \
   X(ContainerStats)               \

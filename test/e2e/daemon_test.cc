@@ -72,10 +72,9 @@ TEST_F(Daemon, TellsItsCgroupDriverAndTakesAPodCidr) {
 
 TEST_F(Daemon, NamesTheMethodsThatItDoesNotServe) {
   for (const char* method :
-       {"Exec", "Attach", "PortForward", "PodSandboxStats", "ListPodSandboxStats",
-        "CheckpointContainer", "GetContainerEvents", "ListMetricDescriptors",
-        "ListPodSandboxMetrics", "UpdatePodSandboxResources", "StreamContainers",
-        "ImageService/StreamImages"}) {
+       {"PodSandboxStats", "ListPodSandboxStats", "CheckpointContainer", "GetContainerEvents",
+        "ListMetricDescriptors", "ListPodSandboxMetrics", "UpdatePodSandboxResources",
+        "StreamContainers", "ImageService/StreamImages"}) {
     const std::string name = method;
     const std::string bare = name.substr(name.find('/') == std::string::npos ? 0 : 13);
     ExpectError(client().CallEmpty(name), Code::kUnimplemented, bare);

@@ -43,6 +43,10 @@ void E2eTest::TearDown() {
 
 void E2eTest::StartDaemon(const TestDaemon::Options& options) {
   daemon_->Start(options);
+  RememberDescriptors();
+}
+
+void E2eTest::RememberDescriptors() {
   descriptors_ = LeakCheck::Descriptors(daemon_->pid());
 }
 

@@ -53,6 +53,8 @@ class E2eTest : public testing::Test {
   void StartDaemon(const TestDaemon::Options& options);
   // kill -9, and a new one.
   void RestartDaemon(const TestDaemon::Options& options = {.drop_in = {}, .failpoints = {}});
+  // Again, after something that is made once and stays.
+  void RememberDescriptors();
 
   // A pod as the kubelet asks for one: own network, each container its own PID namespace.
   v1::PodSandboxConfig PodConfig(const std::string& name);
