@@ -53,7 +53,10 @@ struct Image {
   std::vector<Mirror> mirrors;
   std::vector<std::string> pinned;  // globs
   int max_parallel_layers = 6;
+  int max_ranges_per_layer = 4;                       // connections for a large layer; 1: no ranges
+  int64_t range_memory = int64_t{12} << 20;           // for all ranges of all pulls at a time
   std::chrono::milliseconds progress_timeout{60000};  // no byte for so long ends a transfer
+  int64_t min_bytes_per_second = 1024;                // over a progress_timeout; 0: any
   std::string auth_file;                              // Docker/Podman auth JSON
   std::string signature_policy;  // policy.json; "": /etc/containers/policy.json if it exists
   std::string signature_policy_dir = "/etc/davit/policies";   // <namespace>.json

@@ -67,7 +67,13 @@ void VisitImage(Visitor& v, Image& image) {
   v.Field("pinned", "names (with * and ?) that garbage collection keeps", image.pinned);
   v.Field("max_parallel_layers", "layers of one image fetched at a time",
           image.max_parallel_layers);
+  v.Field("max_ranges_per_layer",
+          "connections that fetch parts of one large layer side by side; 1: one connection",
+          image.max_ranges_per_layer);
+  v.Field("range_memory", "bytes of memory for such parts, over all pulls", image.range_memory);
   v.Field("progress_timeout", "a transfer without a byte for so long ends", image.progress_timeout);
+  v.Field("min_bytes_per_second", "a slower transfer (over a progress_timeout) ends; 0: none does",
+          image.min_bytes_per_second);
   v.Field("auth_file", "Docker or Podman auth JSON; empty: none", image.auth_file);
   v.Field(
       "signature_policy",

@@ -72,6 +72,10 @@ absl::Status ValidateRuntime(const Runtime& runtime) {
 
 absl::Status ValidateImage(const Image& image) {
   RETURN_IF_ERROR(Between("image.max_parallel_layers", image.max_parallel_layers, 1, 64));
+  RETURN_IF_ERROR(Between("image.max_ranges_per_layer", image.max_ranges_per_layer, 1, 32));
+  RETURN_IF_ERROR(Between<int64_t>("image.range_memory", image.range_memory, 0, int64_t{4} << 30));
+  RETURN_IF_ERROR(Between<int64_t>("image.min_bytes_per_second", image.min_bytes_per_second, 0,
+                                   int64_t{1} << 30));
   RETURN_IF_ERROR(Between("image.max_layers", image.max_layers, 1, 4096));
   RETURN_IF_ERROR(AbsoluteOrEmpty("image.auth_file", image.auth_file));
   RETURN_IF_ERROR(AbsoluteOrEmpty("image.signature_policy", image.signature_policy));

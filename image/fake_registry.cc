@@ -59,8 +59,8 @@ FakeImage MakeImage(const std::vector<std::string>& tars, const std::string& arc
   return image;
 }
 
-FakeRegistry::FakeRegistry()
-    : server_([this](const FakeRequest& request) { return Handle(request); }) {}
+FakeRegistry::FakeRegistry(uint16_t port)
+    : server_([this](const FakeRequest& request) { return Handle(request); }, port) {}
 
 void FakeRegistry::Add(const std::string& repository, const std::string& tag,
                        const FakeImage& image) {
@@ -73,6 +73,11 @@ void FakeRegistry::Add(const std::string& repository, const std::string& tag,
       blobs_[Digest::Sha256Of(layer.bytes).text()] = layer.bytes;
     }
   }
+}
+
+void FakeRegistry::AddBlob(const Digest& digest, const std::string& bytes) {
+  absl::MutexLock lock(&mutex_);
+  blobs_[digest.text()] = bytes;
 }
 
 void FakeRegistry::AddManifest(const std::string& repository, const std::string& reference,
@@ -185,15 +190,17 @@ FakeResponse FakeRegistry::Content(const FakeRequest& request) {
   if (range.empty() || !ranges_) {
     return {.body = blob->second};
   }
-  const size_t start = ParseUint(range.substr(6, range.find('-') - 6)).value_or(0);
-  if (start >= blob->second.size()) {
+  const size_t dash = range.find('-');  // "bytes=5-" or "bytes=5-9"
+  const size_t start = ParseUint(range.substr(6, dash - 6)).value_or(0);
+  const size_t size = blob->second.size();
+  if (start >= size) {
     return {.status = 416};
   }
+  const size_t last = std::min(ParseUint(range.substr(dash + 1)).value_or(size - 1), size - 1);
   return {.status = 206,
           .headers = {{"Content-Range", "bytes " + std::to_string(start) + "-" +
-                                            std::to_string(blob->second.size() - 1) + "/" +
-                                            std::to_string(blob->second.size())}},
-          .body = blob->second.substr(start)};
+                                            std::to_string(last) + "/" + std::to_string(size)}},
+          .body = blob->second.substr(start, last - start + 1)};
 }
 
 }  // namespace davit::image

@@ -36,7 +36,7 @@ LayerSet::LayerSet(const PullEnvironment& environment, std::shared_ptr<Source> s
   }
 }
 
-bool LayerSet::TakePresent(Item& item) {
+absl::StatusOr<bool> LayerSet::TakePresent(Item& item) {
   if (env_.storage.HasLayer(item.diff_id)) {
     item.state = State::kPresent;
     return true;
@@ -46,14 +46,22 @@ bool LayerSet::TakePresent(Item& item) {
     item.state = State::kDone;
     return true;
   }
+  // The same blob cannot unpack to something else today.
+  const auto known = env_.storage.FindLayerByBlob(item.layer->blob.digest);
+  if (known && known->diff_id.algorithm() == item.diff_id.algorithm()) {
+    return DataLoss("layer {} has diff ID {}, the image config says {}",
+                    item.layer->blob.digest.text(), known->diff_id.text(), item.diff_id.text());
+  }
   return false;
 }
 
-void LayerSet::Start(Item& item) {
-  auto work = [source = source_, &storage = env_.storage, &uncommitted = env_.uncommitted,
-               layer = *item.layer, diff_id = item.diff_id, key = item.key](
-                  Context& ctx, LayerCounter& counter) -> absl::StatusOr<PendingLayerPtr> {
+void LayerSet::Start(Context& pull, Item& item) {
+  auto work = [span = pull.span(), source = source_, &storage = env_.storage,
+               &uncommitted = env_.uncommitted, layer = *item.layer, diff_id = item.diff_id,
+               key = item.key](Context& ctx,
+                               LayerCounter& counter) -> absl::StatusOr<PendingLayerPtr> {
     ctx.SetStage("fetch layer " + layer.blob.digest.text());
+    ctx.SetSpan(span);
     ASSIGN_OR_RETURN(PendingLayerPtr pending,
                      FetchLayer(ctx, storage, *source, layer, diff_id, counter));
     uncommitted.Add(key, pending);
@@ -95,8 +103,11 @@ absl::Status LayerSet::Fetch(Context& ctx, PullProgress& progress) {
       if (item.state == State::kFetching) {
         RETURN_IF_ERROR(Collect(item));
       }
-      if (item.state == State::kWaiting && flying < most && !TakePresent(item)) {
-        Start(item);
+      if (item.state == State::kWaiting && flying < most) {
+        ASSIGN_OR_RETURN(const bool present, TakePresent(item));
+        if (!present) {
+          Start(ctx, item);
+        }
       }
       flying += item.state == State::kFetching ? 1 : 0;
       finished += item.state == State::kDone || item.state == State::kPresent ? 1 : 0;

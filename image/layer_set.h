@@ -40,8 +40,8 @@ class LayerSet {
     std::unique_ptr<LayerFlights::Ticket> ticket;
   };
 
-  bool TakePresent(Item& item);
-  void Start(Item& item);
+  absl::StatusOr<bool> TakePresent(Item& item);
+  void Start(Context& pull, Item& item);
   absl::Status Collect(Item& item);
   void Report(PullProgress& progress) const;
 

@@ -69,6 +69,16 @@ bool IsKnown(std::string_view type) {
   return IsIndexType(type) || IsManifestType(type);
 }
 
+// The config's type decides; the type that Docker 1.10 gave its configs says nothing, so there an
+// artifactType does.
+DocumentKind ManifestOrArtifact(const nlohmann::json& root) {
+  const std::string config_type = JsonString(JsonChild(root, "config"), "mediaType");
+  const bool unclear = config_type.empty() || config_type == kConfigTypes.back();
+  const bool artifact =
+      unclear ? !JsonString(root, "artifactType").empty() : !Contains(kConfigTypes, config_type);
+  return artifact ? DocumentKind::kArtifact : DocumentKind::kManifest;
+}
+
 // Without parameters: "application/json; charset=utf-8".
 std::string BareType(const std::string& content_type) {
   return Lower(Trim(std::string_view(content_type).substr(0, content_type.find(';'))));
@@ -169,14 +179,14 @@ absl::StatusOr<DocumentKind> KindOf(const std::string& json, const std::string& 
     return DocumentKind::kIndex;
   }
   if (IsManifestType(type)) {
-    return DocumentKind::kManifest;
+    return ManifestOrArtifact(root);
   }
   // OCI documents may go without a mediaType, and plain file servers know no better header.
   if (root.contains("manifests")) {
     return DocumentKind::kIndex;
   }
   if (root.contains("layers")) {
-    return DocumentKind::kManifest;
+    return ManifestOrArtifact(root);
   }
   return FailedPrecondition("manifest has media type '{}', which is not a container image",
                             Printable(type, 150));

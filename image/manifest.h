@@ -38,9 +38,11 @@ struct Manifest {
   std::vector<Layer> layers;  // lowest first
 };
 
-enum class DocumentKind { kIndex, kManifest };
+// kArtifact: an image manifest whose config is not of a container image (image-spec "Guidelines for
+// Artifact Usage").
+enum class DocumentKind { kIndex, kManifest, kArtifact };
 
-// Which of the two a document is, by its own mediaType, else by the Content-Type it came with.
+// Which of them a document is, by its own mediaType, else by the Content-Type it came with.
 // FailedPrecondition names a type that is neither; InvalidArgument if the two contradict each other
 // or the document could be read as both.
 absl::StatusOr<DocumentKind> KindOf(const std::string& json, const std::string& content_type);

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "base/executor.h"
+#include "base/id.h"
 #include "base/status.h"
 #include "base/text.h"
 #include "image/auth.h"
@@ -48,6 +49,8 @@ class PullerImpl : public Puller {
         policy_(policy),
         layer_threads_(static_cast<size_t>(std::max(config.max_parallel_layers, 1)) *
                        kPullsWorthOfLayers),
+        ranges_(static_cast<size_t>(config.range_memory) / kRangeBytes,
+                static_cast<size_t>(config.max_ranges_per_layer)),
         layers_(layer_threads_),
         pulls_(executor) {}
 
@@ -62,15 +65,35 @@ class PullerImpl : public Puller {
       return **std::move(present);
     }
     const std::string key = FlightKey(reference, request);
-    PullFlights::Ticket ticket = pulls_.Join(
-        key, [this, reference, request](Context& pull_ctx, PullProgress& pull_progress) {
+    PullFlights::Ticket ticket =
+        pulls_.Join(key, [this, reference, request, span = ctx.span()](
+                             Context& pull_ctx, PullProgress& pull_progress) {
+          pull_ctx.SetSpan(span);
           return RunPull(pull_ctx, environment_, reference, request, pull_progress);
         });
     auto result = Await(ctx, ticket, progress);
     if (!result.ok()) {
       return Describe(result.status(), reference.canonical());
     }
+    result->trace = HexEncode(ticket.progress().trace());
     return result;
+  }
+
+  [[nodiscard]] std::vector<RunningPull> Running() const override {
+    const auto now = Context::Clock::now();
+    std::vector<RunningPull> pulls;
+    for (const auto& view : pulls_.Running()) {
+      pulls.push_back({.name = view.key.substr(0, view.key.find('|')),
+                       .stage = view.stage,
+                       .waiters = view.tickets,
+                       .age = now - view.progress->started(),
+                       .bytes_per_second = view.progress->bytes_per_second(),
+                       .layers = view.progress->Get(),
+                       .trace = HexEncode(view.progress->trace())});
+    }
+    std::sort(pulls.begin(), pulls.end(),
+              [](const RunningPull& a, const RunningPull& b) { return a.age > b.age; });
+    return pulls;
   }
 
  private:
@@ -121,12 +144,14 @@ class PullerImpl : public Puller {
   UncommittedLayers uncommitted_;
   // Threads of its own: pulls wait for layers, and must not wait behind each other for a thread.
   Executor layer_threads_;
+  RangePool ranges_;
   LayerFlights layers_;
   const PullEnvironment environment_{.config = config_,
                                      .storage = storage_,
                                      .policy = policy_,
                                      .flights = layers_,
-                                     .uncommitted = uncommitted_};
+                                     .uncommitted = uncommitted_,
+                                     .ranges = ranges_};
   PullFlights pulls_;  // the last: its end waits for all that use the rest
 };
 

@@ -12,6 +12,7 @@
 // Credentials never appear in an error or a log.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -66,6 +67,18 @@ struct PullResult {
   std::string image_id;   // 64 hex digits
   std::string reference;  // repository@digest: what the CRI calls image_ref
   bool already_present = false;
+  std::string trace = {};  // 32 hex digits: how long its stages took (base/trace.h); "" if unknown
+};
+
+// One pull that runs now.
+struct RunningPull {
+  std::string name;  // canonical
+  std::string stage;
+  int waiters = 0;  // callers that wait for it
+  std::chrono::nanoseconds age{0};
+  uint64_t bytes_per_second = 0;
+  std::vector<LayerProgress> layers;
+  std::string trace;
 };
 
 class Puller {
@@ -79,6 +92,9 @@ class Puller {
   // When `ctx` ends the pull ends, unless another caller waits for it.
   virtual absl::StatusOr<PullResult> Pull(Context& ctx, const PullRequest& request,
                                           const ProgressFn& progress) = 0;
+
+  // Pulls in progress, oldest first.
+  [[nodiscard]] virtual std::vector<RunningPull> Running() const { return {}; }
 };
 
 }  // namespace davit::image

@@ -106,6 +106,7 @@ absl::StatusOr<HttpResponse> RegistryClient::Follow(Context& ctx, const Registry
   HttpRequest http;
   http.method = request.method;
   http.progress_timeout = options_.progress_timeout;
+  http.min_bytes_per_second = options_.min_bytes_per_second;
   ASSIGN_OR_RETURN(http.url, Url::Parse(start));
   const Url first = http.url;
   // Once the request has left the endpoint it stays without credentials, wherever it is led.
@@ -115,14 +116,16 @@ absl::StatusOr<HttpResponse> RegistryClient::Follow(Context& ctx, const Registry
     if (!request.accept.empty()) {
       http.headers.push_back("Accept: " + request.accept);
     }
-    if (request.offset > 0) {
-      http.headers.push_back("Range: bytes=" + std::to_string(request.offset) + "-");
+    if (request.offset > 0 || request.end > 0) {
+      http.headers.push_back("Range: bytes=" + std::to_string(request.offset) + "-" +
+                             (request.end > 0 ? std::to_string(request.end - 1) : ""));
     }
     if (from_endpoint && !authorization.empty()) {
       http.headers.push_back("Authorization: " + authorization);
     }
     ASSIGN_OR_RETURN(HttpResponse response, pool_->Run(ctx, http, sink));
     if (!IsRedirect(response.status)) {
+      response.redirected_to = hop > 0 && !from_endpoint ? http.url.text : "";
       return response;
     }
     auto next = http.url.Resolve(response.Header("location"));

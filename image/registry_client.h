@@ -28,11 +28,13 @@ struct RegistryRequest {
   std::string path = {};  // below the repository: "manifests/latest"
   std::string url = {};  // instead of `path`: a URL of an image's author, asked without credentials
   std::string accept = {};
-  uint64_t offset = 0;  // asks for the bytes from there on
+  uint64_t offset = 0;  // asks for the bytes from there on,
+  uint64_t end = 0;     // up to the one before that; 0: to the last
 };
 
 struct RegistryOptions {
   std::chrono::milliseconds progress_timeout{60000};
+  uint64_t min_bytes_per_second = 0;  // over a progress_timeout; 0: any
   // Whether credentials may go to this host in plain HTTP.
   std::function<bool(const std::string& host)> plain_http_allowed;
 };

@@ -9,6 +9,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <string>
 #include <vector>
@@ -20,6 +21,7 @@
 #include "image/decompress.h"
 #include "image/manifest.h"
 #include "image/puller.h"
+#include "image/ranges.h"
 #include "image/reference.h"
 #include "image/registry_client.h"
 
@@ -33,9 +35,11 @@ struct Document {
 
 class Source {
  public:
+  // With `ranges`, which outlives it, large blobs come over several connections.
   static absl::StatusOr<std::shared_ptr<Source>> Create(const Reference& reference,
                                                         const Credentials& credentials,
-                                                        const config::Image& config);
+                                                        const config::Image& config,
+                                                        RangePool* ranges = nullptr);
 
   // The digest the registry has for a tag; empty if it does not say, for whatever reason.
   Digest HeadManifest(Context& ctx, const std::string& tag);
@@ -55,18 +59,20 @@ class Source {
   [[nodiscard]] size_t endpoint_count() const { return clients_.size(); }
 
  private:
-  struct Transfer;
-  explicit Source(const config::Image& config) : config_(config) {}
+  Source(const config::Image& config, RangePool* ranges) : config_(config), ranges_(ranges) {}
 
-  RegistryClient& ClientAt(size_t nth);
+  // The index of the nth endpoint to try.
+  [[nodiscard]] size_t IndexOf(size_t nth) const {
+    return (preferred_.load() + nth) % clients_.size();
+  }
   absl::StatusOr<Document> ManifestFrom(Context& ctx, RegistryClient& client,
                                         const std::string& tag_or_digest);
-  absl::Status StreamFrom(Context& ctx, RegistryClient& client, Transfer& transfer);
-  absl::Status TransferOnce(Context& ctx, RegistryClient& client, Transfer& transfer);
   [[nodiscard]] absl::Status CheckForeign(const std::string& url) const;
 
   const config::Image& config_;
+  RangePool* const ranges_;
   std::vector<std::unique_ptr<RegistryClient>> clients_;  // mirrors first, the origin last
+  std::deque<RangeSupport> range_support_;                // of each
   std::atomic<size_t> preferred_ = 0;                     // which one gave the manifest
 };
 
