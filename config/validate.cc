@@ -81,6 +81,18 @@ absl::Status ValidateImage(const Image& image) {
   RETURN_IF_ERROR(AbsoluteOrEmpty("image.signature_policy", image.signature_policy));
   RETURN_IF_ERROR(AbsoluteOrEmpty("image.signature_policy_dir", image.signature_policy_dir));
   RETURN_IF_ERROR(Absolute("image.registries_d", image.registries_d));
+  RETURN_IF_ERROR(AbsoluteOrEmpty("image.namespaced_auth_dir", image.namespaced_auth_dir));
+  RETURN_IF_ERROR(AbsoluteOrEmpty("image.registries_conf", image.registries_conf));
+  RETURN_IF_ERROR(AbsoluteOrEmpty("image.registries_conf_dir", image.registries_conf_dir));
+  RETURN_IF_ERROR(AbsoluteOrEmpty("image.short_name_aliases", image.short_name_aliases));
+  RETURN_IF_ERROR(OneOf("image.short_name_mode", image.short_name_mode,
+                        std::array{"", "enforcing", "permissive", "disabled"}));
+  for (const auto& directory : image.certs_dirs) {
+    RETURN_IF_ERROR(Absolute("image.certs_dirs", directory));
+  }
+  for (const auto& directory : image.hosts_dirs) {
+    RETURN_IF_ERROR(Absolute("image.hosts_dirs", directory));
+  }
   if (image.max_layer_bytes < (1 << 20)) {
     return InvalidArgument("image.max_layer_bytes must be at least 1048576");
   }

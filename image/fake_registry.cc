@@ -6,7 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/text.h"
-#include "image/auth.h"
+#include "image/auth/login.h"
 #include "image/platform.h"
 #include "image/test_util.h"
 
@@ -164,16 +164,17 @@ FakeResponse FakeRegistry::Token(const FakeRequest& request) {
 }
 
 FakeResponse FakeRegistry::Content(const FakeRequest& request) {
-  const auto after = [&request](const std::string& part) {
-    const size_t at = request.target.find(part);
-    return at == std::string::npos ? std::string() : request.target.substr(at + part.size());
+  const std::string path = request.target.substr(0, request.target.find('?'));
+  const auto after = [&path](const std::string& part) {
+    const size_t at = path.find(part);
+    return at == std::string::npos ? std::string() : path.substr(at + part.size());
   };
   const std::string reference = after("/manifests/");
   if (!reference.empty()) {
     const std::string prefix = "/v2/";
-    const size_t at = request.target.find("/manifests/");
+    const size_t at = path.find("/manifests/");
     const auto it =
-        manifests_.find(request.target.substr(prefix.size(), at - prefix.size()) + "/" + reference);
+        manifests_.find(path.substr(prefix.size(), at - prefix.size()) + "/" + reference);
     if (it != manifests_.end()) {
       return {.headers = {{"Content-Type", it->second.media_type},
                           {"Docker-Content-Digest", Digest::Sha256Of(it->second.bytes).text()}},

@@ -11,6 +11,7 @@
 #include "base/status.h"
 #include "base/text.h"
 #include "image/loopback.h"
+#include "image/proxy.h"
 
 namespace davit::image {
 namespace {
@@ -129,6 +130,38 @@ class SpeedCheck {
   Clock::duration held_up_before_{0};
   uint64_t bytes_before_ = 0;
 };
+curl_blob Blob(const std::string& pem) {
+  // libcurl keeps a copy of its own: the handle lives longer than the request.
+  return {.data = const_cast<char*>(pem.data()), .len = pem.size(), .flags = CURL_BLOB_COPY};
+}
+
+void SetTls(CURL* easy, const Tls& tls) {
+  if (!tls.ca.empty()) {
+    // In place of the system's bundle; its directory of certificates still counts.
+    const curl_blob ca = Blob(tls.ca);
+    curl_easy_setopt(easy, CURLOPT_CAINFO_BLOB, &ca);
+  }
+  if (!tls.cert.empty()) {
+    const curl_blob cert = Blob(tls.cert);
+    const curl_blob key = Blob(tls.key);
+    curl_easy_setopt(easy, CURLOPT_SSLCERT_BLOB, &cert);
+    curl_easy_setopt(easy, CURLOPT_SSLKEY_BLOB, &key);
+  }
+  if (tls.skip_verify) {
+    curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 0L);
+    curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 0L);
+  }
+}
+
+void SetProxy(CURL* easy, const Proxies& proxies, const Url& url) {
+  if (IsLoopback(url.host)) {
+    curl_easy_setopt(easy, CURLOPT_NOPROXY, "*");  // no proxy can reach our own loopback
+    return;
+  }
+  const std::string& proxy = url.scheme == "https" ? proxies.https : proxies.http;
+  curl_easy_setopt(easy, CURLOPT_PROXY, proxy.c_str());  // "": none, whatever libcurl reads itself
+  curl_easy_setopt(easy, CURLOPT_NOPROXY, proxies.none.c_str());
+}
 
 struct FreeList {
   void operator()(curl_slist* list) const { curl_slist_free_all(list); }
@@ -161,6 +194,7 @@ struct HttpConnection::Impl {
   CURLM* multi = nullptr;
   CURL* easy = nullptr;
   std::array<char, CURL_ERROR_SIZE> error = {};
+  const Proxies proxies = Proxies::OfEnvironment();
 
   Impl() {
     InitCurl();
@@ -194,8 +228,9 @@ struct HttpConnection::Impl {
     curl_easy_setopt(easy, CURLOPT_HEADERDATA, &exchange);
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, &OnBody);
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, &exchange);
-    if (IsLoopback(request.url.host)) {
-      curl_easy_setopt(easy, CURLOPT_NOPROXY, "*");  // no proxy can reach our own loopback
+    SetProxy(easy, proxies, request.url);
+    if (request.tls) {
+      SetTls(easy, *request.tls);
     }
     if (request.method == "HEAD") {
       curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);

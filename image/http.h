@@ -20,6 +20,7 @@
 #include "absl/synchronization/mutex.h"
 
 #include "base/context.h"
+#include "image/tls.h"
 #include "image/url.h"
 
 namespace davit::image {
@@ -29,6 +30,7 @@ struct HttpRequest {
   Url url;
   std::vector<std::string> headers;  // "Name: value"
   std::string body;                  // of a POST
+  TlsPtr tls;                        // null: the system's
   std::chrono::milliseconds progress_timeout{60000};
   uint64_t min_bytes_per_second = 0;  // over a progress_timeout, our own pauses not counted
 };

@@ -301,8 +301,8 @@ absl::StatusOr<PullResult> RunPull(Context& ctx, const PullEnvironment& environm
   trace::Span span(ctx, "pull");
   span.Set("image", reference.canonical());
   progress.SetTrace(span.context().trace_id);
-  ASSIGN_OR_RETURN(auto source, Source::Create(reference, request.credentials, environment.config,
-                                               &environment.ranges));
+  ASSIGN_OR_RETURN(auto source, Source::Create(ctx, reference, request, environment.config,
+                                               environment.registries.Get(), &environment.ranges));
   auto result = PullJob(environment, reference, request, progress, std::move(source)).Run(ctx);
   RETURN_IF_ERROR(span.Outcome(result.status()));
   span.Set("present", result->already_present ? "yes" : "no");

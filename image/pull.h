@@ -22,6 +22,7 @@
 #include "image/manifest.h"
 #include "image/puller.h"
 #include "image/reference.h"
+#include "image/registries/registries.h"
 #include "image/source.h"
 #include "storage/storage.h"
 
@@ -73,6 +74,7 @@ struct PullEnvironment {
   LayerFlights& flights;
   UncommittedLayers& uncommitted;
   RangePool& ranges;
+  Registries& registries;
 };
 
 // The request with the name in its full form.

@@ -25,11 +25,10 @@ using Clock = std::chrono::steady_clock;
 absl::Status PullInto(const std::string& root, const std::string& image) {
   RETURN_IF_ERROR(MakeDirs(root));
   ASSIGN_OR_RETURN(const auto db, Db::Open(root + "/davit.db"));
-  ASSIGN_OR_RETURN(const auto store, storage::Storage::Open({.root = root + "/root",
-                                                             .run = root + "/run",
-                                                             .sync = false,
-                                                             .mount_options = {}},
-                                                            *db));
+  ASSIGN_OR_RETURN(
+      const auto store,
+      storage::Storage::Open(
+          {.root = root + "/root", .run = root + "/run", .sync = false, .mount_options = {}}, *db));
   Executor executor(8);
   ASSIGN_OR_RETURN(const auto puller, image::Puller::Create(config::Image(), *store, executor));
   Context ctx;

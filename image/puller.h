@@ -26,6 +26,7 @@
 #include "config/config.h"
 
 namespace davit {
+class EventLoop;
 class Executor;
 namespace storage {
 class Storage;
@@ -83,11 +84,22 @@ struct RunningPull {
 
 class Puller {
  public:
+  // With a loop, changes of registries.conf are seen as they happen.
   static absl::StatusOr<std::unique_ptr<Puller>> Create(const config::Image& config,
                                                         storage::Storage& storage,
                                                         const PolicyChecker& policy,
-                                                        Executor& executor);
+                                                        Executor& executor,
+                                                        EventLoop* loop = nullptr);
   virtual ~Puller() = default;
+
+  // The canonical names that `name` can stand for, in the order of the registries to search.
+  virtual absl::StatusOr<std::vector<std::string>> Names(const std::string& name) = 0;
+
+  // Reads again what lies outside of the configuration: registries.conf. On an error the last good
+  // state stays.
+  virtual absl::Status Reload() = 0;
+  // Of the last time: OK, or which file is wrong where.
+  [[nodiscard]] virtual absl::Status reload_error() const = 0;
 
   // When `ctx` ends the pull ends, unless another caller waits for it.
   virtual absl::StatusOr<PullResult> Pull(Context& ctx, const PullRequest& request,
@@ -96,5 +108,8 @@ class Puller {
   // Pulls in progress, oldest first.
   [[nodiscard]] virtual std::vector<RunningPull> Running() const { return {}; }
 };
+
+// What Puller::Create would say of the mirrors and of registries.conf.
+absl::Status CheckRegistries(const config::Image& config);
 
 }  // namespace davit::image

@@ -6,9 +6,9 @@
 #include "base/json.h"
 #include "base/status.h"
 #include "base/text.h"
-#include "image/auth.h"
+#include "image/auth/lookup.h"
+#include "image/registries/certs.h"
 #include "image/retry.h"
-#include "image/token.h"
 
 namespace davit::image {
 namespace {
@@ -90,34 +90,44 @@ absl::Status Combine(const absl::Status& last, const std::vector<std::string>& m
 
 }  // namespace
 
-absl::StatusOr<std::shared_ptr<Source>> Source::Create(const Reference& reference,
-                                                       const Credentials& credentials,
+absl::StatusOr<std::shared_ptr<Source>> Source::Create(Context& ctx, const Reference& reference,
+                                                       const PullRequest& request,
                                                        const config::Image& config,
+                                                       RegistriesPtr registries,
                                                        RangePool* ranges) {
-  if (!IsHeaderSafe(credentials.registry_token)) {
-    return InvalidArgument("credentials: the registry token has characters no token has");
-  }
-  ASSIGN_OR_RETURN(const std::vector<Endpoint> endpoints, EndpointsFor(reference, config));
+  ASSIGN_OR_RETURN(const std::vector<Endpoint> endpoints,
+                   EndpointsFor(reference, *registries, config));
+  ASSIGN_OR_RETURN(CredentialLookup credentials,
+                   CredentialLookup::Create(request, reference, *registries, config));
   auto pool = std::make_shared<HttpPool>();
   RegistryOptions options;
   options.progress_timeout = config.progress_timeout;
   options.min_bytes_per_second = static_cast<uint64_t>(config.min_bytes_per_second);
-  options.plain_http_allowed = [&config](const std::string& host) {
-    return PlainHttpAllowed(host, config);
+  options.plain_http_allowed = [&config, registries](const std::string& host) {
+    return PlainHttpAllowed(host, *registries, config);
   };
-  std::shared_ptr<Source> source(new Source(config, ranges));
+  options.tls_of = [&config](const std::string& host) {
+    return FindCertsOfUrl(config.certs_dirs, host);
+  };
+  std::shared_ptr<Source> source(new Source(config, std::move(registries), ranges));
   for (const Endpoint& endpoint : endpoints) {
-    Credentials own = credentials;
-    if (endpoint.mirror || own.empty()) {
-      ASSIGN_OR_RETURN(
-          own, FromAuthFile(config.auth_file, endpoint.mirror ? endpoint.host : reference.domain,
-                            endpoint.repository));
-    }
+    ASSIGN_OR_RETURN(Credentials own, credentials.For(ctx, endpoint));
     source->clients_.push_back(
         std::make_unique<RegistryClient>(endpoint, std::move(own), options, pool));
     source->range_support_.emplace_back();
   }
   return source;
+}
+
+absl::StatusOr<std::shared_ptr<Source>> Source::Create(Context& ctx, const Reference& reference,
+                                                       const PullRequest& request,
+                                                       const config::Image& config) {
+  ASSIGN_OR_RETURN(RegistriesConf conf,
+                   LoadRegistriesConf({.file = config.registries_conf,
+                                       .directory = config.registries_conf_dir,
+                                       .short_name_aliases = config.short_name_aliases}));
+  return Create(ctx, reference, request, config,
+                std::make_shared<const RegistriesConf>(std::move(conf)));
 }
 
 Digest Source::HeadManifest(Context& ctx, const std::string& tag) {
@@ -209,7 +219,7 @@ absl::Status Source::StreamBlob(Context& ctx, const Descriptor& blob, size_t fir
 absl::Status Source::CheckForeign(const std::string& text) const {
   ASSIGN_OR_RETURN(const Url url, Url::Parse(text));
   // The author of an image must not make the node ask its own plain services.
-  if (url.scheme == "http" && !IsInsecureRegistry(url.host, config_)) {
+  if (url.scheme == "http" && !IsInsecureRegistry(url.host, *registries_, config_)) {
     return PermissionDenied("{} is plain http (image.insecure_registries does not list it)",
                             url.ForMessage());
   }

@@ -23,6 +23,7 @@
 #include "image/puller.h"
 #include "image/ranges.h"
 #include "image/reference.h"
+#include "image/registries/registries.h"
 #include "image/registry_client.h"
 
 namespace davit::image {
@@ -35,11 +36,18 @@ struct Document {
 
 class Source {
  public:
-  // With `ranges`, which outlives it, large blobs come over several connections.
-  static absl::StatusOr<std::shared_ptr<Source>> Create(const Reference& reference,
-                                                        const Credentials& credentials,
+  // Takes what credentials the request has, see image/auth/lookup.h. With `ranges`, which outlives
+  // it, large blobs come over several connections.
+  static absl::StatusOr<std::shared_ptr<Source>> Create(Context& ctx, const Reference& reference,
+                                                        const PullRequest& request,
                                                         const config::Image& config,
+                                                        RegistriesPtr registries,
                                                         RangePool* ranges = nullptr);
+
+  // With registries.conf as it is on the disk now, for who has no Registries at hand.
+  static absl::StatusOr<std::shared_ptr<Source>> Create(Context& ctx, const Reference& reference,
+                                                        const PullRequest& request,
+                                                        const config::Image& config);
 
   // The digest the registry has for a tag; empty if it does not say, for whatever reason.
   Digest HeadManifest(Context& ctx, const std::string& tag);
@@ -59,7 +67,8 @@ class Source {
   [[nodiscard]] size_t endpoint_count() const { return clients_.size(); }
 
  private:
-  Source(const config::Image& config, RangePool* ranges) : config_(config), ranges_(ranges) {}
+  Source(const config::Image& config, RegistriesPtr registries, RangePool* ranges)
+      : config_(config), registries_(std::move(registries)), ranges_(ranges) {}
 
   // The index of the nth endpoint to try.
   [[nodiscard]] size_t IndexOf(size_t nth) const {
@@ -70,6 +79,7 @@ class Source {
   [[nodiscard]] absl::Status CheckForeign(const std::string& url) const;
 
   const config::Image& config_;
+  const RegistriesPtr registries_;  // as they were when the pull began
   RangePool* const ranges_;
   std::vector<std::unique_ptr<RegistryClient>> clients_;  // mirrors first, the origin last
   std::deque<RangeSupport> range_support_;                // of each
