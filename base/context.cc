@@ -16,6 +16,7 @@
 #include "base/fd.h"
 #include "base/status.h"
 #include "base/time.h"
+#include "base/trace.h"
 
 namespace davit {
 
@@ -28,6 +29,7 @@ struct Context::State {
   std::atomic<bool> cancelled{false};
   absl::Mutex mutex;
   std::string stage ABSL_GUARDED_BY(mutex);
+  trace::SpanContext span ABSL_GUARDED_BY(mutex);
   UniqueFd cancel_fd ABSL_GUARDED_BY(mutex);  // made on first use: most contexts are never polled
   std::set<std::shared_ptr<State>> children ABSL_GUARDED_BY(mutex);
 
@@ -92,6 +94,7 @@ Context::Context(Context& parent, Clock::duration timeout)
     : state_(std::make_shared<State>(std::min(parent.deadline(), State::After(timeout)),
                                      parent.state_)) {
   SetStage(parent.stage());
+  SetSpan(parent.span());
   if (!parent.state_->Adopt(state_)) {
     state_->Cancel();
   }
@@ -156,6 +159,16 @@ void Context::SetStage(std::string stage) {
 
 std::string Context::stage() const {
   return state_->Stage();
+}
+
+void Context::SetSpan(const trace::SpanContext& span) {
+  absl::MutexLock lock(&state_->mutex);
+  state_->span = span;
+}
+
+trace::SpanContext Context::span() const {
+  absl::MutexLock lock(&state_->mutex);
+  return state_->span;
 }
 
 }  // namespace davit

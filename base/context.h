@@ -14,6 +14,10 @@
 
 namespace davit {
 
+namespace trace {
+struct SpanContext;
+}
+
 class Context {
  public:
   using Clock = std::chrono::steady_clock;
@@ -46,6 +50,11 @@ class Context {
   // The step in progress, e.g. "cni add": appears in logs and in the message of Check().
   void SetStage(std::string stage);
   [[nodiscard]] std::string stage() const;
+
+  // The span that the operation's next spans are children of (base/trace.h); invalid at first, or
+  // that of the parent context.
+  void SetSpan(const trace::SpanContext& span);
+  [[nodiscard]] trace::SpanContext span() const;
 
  private:
   struct State;

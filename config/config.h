@@ -48,13 +48,23 @@ struct Mirror {
 };
 
 struct Image {
-  std::vector<std::string> unqualified_search = {"docker.io"};
+  std::string registries_conf = "/etc/containers/registries.conf";
+  std::string registries_conf_dir = "/etc/containers/registries.conf.d";
+  std::string short_name_aliases = "/var/cache/containers/short-name-aliases.conf";
+  std::string short_name_mode;                  // enforcing | permissive | disabled; "": the file's
+  std::vector<std::string> unqualified_search;  // empty: the file's, else docker.io
   std::vector<std::string> insecure_registries;  // plain HTTP allowed; loopback always is
+  std::vector<std::string> certs_dirs = {"/etc/containers/certs.d", "/etc/docker/certs.d"};
+  std::vector<std::string> hosts_dirs = {"/etc/containerd/certs.d"};  // HOST/hosts.toml
   std::vector<Mirror> mirrors;
   std::vector<std::string> pinned;  // globs
   int max_parallel_layers = 6;
+  int max_ranges_per_layer = 4;                       // connections for a large layer; 1: no ranges
+  int64_t range_memory = int64_t{12} << 20;           // for all ranges of all pulls at a time
   std::chrono::milliseconds progress_timeout{60000};  // no byte for so long ends a transfer
+  int64_t min_bytes_per_second = 1024;                // over a progress_timeout; 0: any
   std::string auth_file;                              // Docker/Podman auth JSON
+  std::string namespaced_auth_dir = "/etc/crio/auth";  // NAMESPACE-SHA256.json, each for one pull
   std::string signature_policy;  // policy.json; "": /etc/containers/policy.json if it exists
   std::string signature_policy_dir = "/etc/davit/policies";   // <namespace>.json
   std::string registries_d = "/etc/containers/registries.d";  // where signatures are

@@ -59,16 +59,41 @@ void VisitRuntime(Visitor& v, Runtime& runtime) {
 
 template <typename Visitor>
 void VisitImage(Visitor& v, Image& image) {
-  v.Field("unqualified_search", "registry of names without one; the first is used",
+  v.Field("registries_conf", "containers-registries.conf(5); changes take effect at once",
+          image.registries_conf);
+  v.Field("registries_conf_dir", "its drop-ins", image.registries_conf_dir);
+  v.Field("short_name_aliases", "aliases chosen on this node, over those of registries.conf",
+          image.short_name_aliases);
+  v.Field("short_name_mode",
+          "names without a registry that several could have: enforcing (an error), permissive or "
+          "disabled (tried in order); empty: as registries.conf says, else enforcing",
+          image.short_name_mode);
+  v.Field("unqualified_search",
+          "registries of names without one; empty: those of registries.conf, else docker.io",
           image.unqualified_search);
-  v.Field("insecure_registries", "host[:port] spoken to without TLS; loopback always may be",
+  v.Field("insecure_registries",
+          "host[:port] spoken to without TLS or with any certificate; loopback always may be",
           image.insecure_registries);
-  v.Field("mirrors", "where images of a registry are looked for first", image.mirrors);
+  v.Field("mirrors",
+          "where images of a registry are looked for first, in place of registries.conf's mirrors",
+          image.mirrors);
+  v.Field("certs_dirs", "HOST[:PORT]/{*.crt,*.cert,*.key}: the first that has the host counts",
+          image.certs_dirs);
+  v.Field("hosts_dirs", "HOST[:PORT]/hosts.toml, as containerd has them", image.hosts_dirs);
   v.Field("pinned", "names (with * and ?) that garbage collection keeps", image.pinned);
   v.Field("max_parallel_layers", "layers of one image fetched at a time",
           image.max_parallel_layers);
+  v.Field("max_ranges_per_layer",
+          "connections that fetch parts of one large layer side by side; 1: one connection",
+          image.max_ranges_per_layer);
+  v.Field("range_memory", "bytes of memory for such parts, over all pulls", image.range_memory);
   v.Field("progress_timeout", "a transfer without a byte for so long ends", image.progress_timeout);
+  v.Field("min_bytes_per_second", "a slower transfer (over a progress_timeout) ends; 0: none does",
+          image.min_bytes_per_second);
   v.Field("auth_file", "Docker or Podman auth JSON; empty: none", image.auth_file);
+  v.Field("namespaced_auth_dir",
+          "NAMESPACE-SHA256.json of a credential provider, each for one pull; empty: none",
+          image.namespaced_auth_dir);
   v.Field(
       "signature_policy",
       "which images are accepted: containers-policy.json(5); empty: /etc/containers/policy.json "

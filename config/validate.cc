@@ -75,11 +75,27 @@ absl::Status ValidateRuntime(const Runtime& runtime) {
 
 absl::Status ValidateImage(const Image& image) {
   RETURN_IF_ERROR(Between("image.max_parallel_layers", image.max_parallel_layers, 1, 64));
+  RETURN_IF_ERROR(Between("image.max_ranges_per_layer", image.max_ranges_per_layer, 1, 32));
+  RETURN_IF_ERROR(Between<int64_t>("image.range_memory", image.range_memory, 0, int64_t{4} << 30));
+  RETURN_IF_ERROR(Between<int64_t>("image.min_bytes_per_second", image.min_bytes_per_second, 0,
+                                   int64_t{1} << 30));
   RETURN_IF_ERROR(Between("image.max_layers", image.max_layers, 1, 4096));
   RETURN_IF_ERROR(AbsoluteOrEmpty("image.auth_file", image.auth_file));
   RETURN_IF_ERROR(AbsoluteOrEmpty("image.signature_policy", image.signature_policy));
   RETURN_IF_ERROR(AbsoluteOrEmpty("image.signature_policy_dir", image.signature_policy_dir));
   RETURN_IF_ERROR(Absolute("image.registries_d", image.registries_d));
+  RETURN_IF_ERROR(AbsoluteOrEmpty("image.namespaced_auth_dir", image.namespaced_auth_dir));
+  RETURN_IF_ERROR(AbsoluteOrEmpty("image.registries_conf", image.registries_conf));
+  RETURN_IF_ERROR(AbsoluteOrEmpty("image.registries_conf_dir", image.registries_conf_dir));
+  RETURN_IF_ERROR(AbsoluteOrEmpty("image.short_name_aliases", image.short_name_aliases));
+  RETURN_IF_ERROR(OneOf("image.short_name_mode", image.short_name_mode,
+                        std::array{"", "enforcing", "permissive", "disabled"}));
+  for (const auto& directory : image.certs_dirs) {
+    RETURN_IF_ERROR(Absolute("image.certs_dirs", directory));
+  }
+  for (const auto& directory : image.hosts_dirs) {
+    RETURN_IF_ERROR(Absolute("image.hosts_dirs", directory));
+  }
   RETURN_IF_ERROR(OneOf("image.volumes", image.volumes, std::array{"mkdir", "bind", "ignore"}));
   if (image.max_layer_bytes < (1 << 20)) {
     return InvalidArgument("image.max_layer_bytes must be at least 1048576");

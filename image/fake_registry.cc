@@ -6,7 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/text.h"
-#include "image/auth.h"
+#include "image/auth/login.h"
 #include "image/platform.h"
 #include "image/test_util.h"
 
@@ -59,8 +59,8 @@ FakeImage MakeImage(const std::vector<std::string>& tars, const std::string& arc
   return image;
 }
 
-FakeRegistry::FakeRegistry()
-    : server_([this](const FakeRequest& request) { return Handle(request); }) {}
+FakeRegistry::FakeRegistry(uint16_t port)
+    : server_([this](const FakeRequest& request) { return Handle(request); }, port) {}
 
 void FakeRegistry::Add(const std::string& repository, const std::string& tag,
                        const FakeImage& image) {
@@ -73,6 +73,11 @@ void FakeRegistry::Add(const std::string& repository, const std::string& tag,
       blobs_[Digest::Sha256Of(layer.bytes).text()] = layer.bytes;
     }
   }
+}
+
+void FakeRegistry::AddBlob(const Digest& digest, const std::string& bytes) {
+  absl::MutexLock lock(&mutex_);
+  blobs_[digest.text()] = bytes;
 }
 
 void FakeRegistry::AddManifest(const std::string& repository, const std::string& reference,
@@ -159,16 +164,17 @@ FakeResponse FakeRegistry::Token(const FakeRequest& request) {
 }
 
 FakeResponse FakeRegistry::Content(const FakeRequest& request) {
-  const auto after = [&request](const std::string& part) {
-    const size_t at = request.target.find(part);
-    return at == std::string::npos ? std::string() : request.target.substr(at + part.size());
+  const std::string path = request.target.substr(0, request.target.find('?'));
+  const auto after = [&path](const std::string& part) {
+    const size_t at = path.find(part);
+    return at == std::string::npos ? std::string() : path.substr(at + part.size());
   };
   const std::string reference = after("/manifests/");
   if (!reference.empty()) {
     const std::string prefix = "/v2/";
-    const size_t at = request.target.find("/manifests/");
+    const size_t at = path.find("/manifests/");
     const auto it =
-        manifests_.find(request.target.substr(prefix.size(), at - prefix.size()) + "/" + reference);
+        manifests_.find(path.substr(prefix.size(), at - prefix.size()) + "/" + reference);
     if (it != manifests_.end()) {
       return {.headers = {{"Content-Type", it->second.media_type},
                           {"Docker-Content-Digest", Digest::Sha256Of(it->second.bytes).text()}},
@@ -185,15 +191,17 @@ FakeResponse FakeRegistry::Content(const FakeRequest& request) {
   if (range.empty() || !ranges_) {
     return {.body = blob->second};
   }
-  const size_t start = ParseUint(range.substr(6, range.find('-') - 6)).value_or(0);
-  if (start >= blob->second.size()) {
+  const size_t dash = range.find('-');  // "bytes=5-" or "bytes=5-9"
+  const size_t start = ParseUint(range.substr(6, dash - 6)).value_or(0);
+  const size_t size = blob->second.size();
+  if (start >= size) {
     return {.status = 416};
   }
+  const size_t last = std::min(ParseUint(range.substr(dash + 1)).value_or(size - 1), size - 1);
   return {.status = 206,
           .headers = {{"Content-Range", "bytes " + std::to_string(start) + "-" +
-                                            std::to_string(blob->second.size() - 1) + "/" +
-                                            std::to_string(blob->second.size())}},
-          .body = blob->second.substr(start)};
+                                            std::to_string(last) + "/" + std::to_string(size)}},
+          .body = blob->second.substr(start, last - start + 1)};
 }
 
 }  // namespace davit::image

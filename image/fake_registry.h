@@ -39,10 +39,11 @@ void UpdateManifest(FakeImage& image);
 
 class FakeRegistry {
  public:
-  FakeRegistry();
+  explicit FakeRegistry(uint16_t port = 0);
 
   // Under tag and digest.
   void Add(const std::string& repository, const std::string& tag, const FakeImage& image);
+  void AddBlob(const Digest& digest, const std::string& bytes);
   void AddManifest(const std::string& repository, const std::string& reference,
                    const std::string& media_type, const std::string& bytes);
 

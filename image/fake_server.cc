@@ -20,11 +20,15 @@
 namespace davit::image {
 namespace {
 
+constexpr int kDripMs = 10;
+
 struct Connection {
   UniqueFd fd;
   std::string in;
   std::string out;
+  size_t out_sent = 0;  // of `out`
   std::string endless_chunk;
+  size_t drip = 0;
   bool close_when_sent = false;
   bool stalled = false;
   bool dead = false;
@@ -65,7 +69,9 @@ void Queue(Connection& connection, const FakeRequest& request, const FakeRespons
     return;
   }
   if (response.claim_length) {
-    connection.out += fmt::format("Content-Length: {}\r\n", response.body.size());
+    connection.out +=
+        fmt::format("Content-Length: {}\r\n",
+                    static_cast<int64_t>(response.body.size()) + response.length_error);
   } else {
     connection.out += "Connection: close\r\n";
     connection.close_when_sent = true;
@@ -74,12 +80,14 @@ void Queue(Connection& connection, const FakeRequest& request, const FakeRespons
   if (request.method == "HEAD") {
     return;
   }
+  connection.drip = response.drip;
   const size_t sent = std::min({response.body.size(), response.cut_after, response.stall_after});
   connection.out += response.body.substr(0, sent);
   if (sent < response.body.size()) {
     connection.stalled = response.stall_after == sent;
     connection.close_when_sent = !connection.stalled;
   }
+  connection.close_when_sent = connection.close_when_sent || response.length_error != 0;
 }
 
 }  // namespace
@@ -97,11 +105,12 @@ struct FakeServer::Impl {
   std::list<Connection> connections;
   std::thread thread;
 
-  explicit Impl(Handler the_handler) : handler(std::move(the_handler)) {
+  Impl(Handler the_handler, uint16_t wanted_port) : handler(std::move(the_handler)) {
     listener.Reset(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
     stop.Reset(eventfd(0, EFD_CLOEXEC));
     sockaddr_in address = {};
     address.sin_family = AF_INET;
+    address.sin_port = htons(wanted_port);
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     socklen_t size = sizeof(address);
     auto* const generic = reinterpret_cast<sockaddr*>(&address);
@@ -121,12 +130,15 @@ struct FakeServer::Impl {
   void Loop() {
     while (true) {
       std::vector<pollfd> fds = {{stop.get(), POLLIN, 0}, {listener.get(), POLLIN, 0}};
+      bool drips = false;
       for (const Connection& connection : connections) {
-        const bool sends = !connection.out.empty() || !connection.endless_chunk.empty();
+        drips = drips || (connection.drip > 0 && !connection.out.empty());
+        const bool sends =
+            (!connection.out.empty() && connection.drip == 0) || !connection.endless_chunk.empty();
         fds.push_back(
             {connection.fd.get(), static_cast<int16_t>(sends ? POLLIN | POLLOUT : POLLIN), 0});
       }
-      poll(fds.data(), fds.size(), -1);
+      poll(fds.data(), fds.size(), drips ? kDripMs : -1);
       if (fds[0].revents != 0) {
         return;
       }
@@ -164,10 +176,16 @@ struct FakeServer::Impl {
       connection.out = connection.endless_chunk;
     }
     if (!connection.out.empty()) {
-      const ssize_t count =
-          send(connection.fd.get(), connection.out.data(), connection.out.size(), MSG_NOSIGNAL);
+      const size_t left = connection.out.size() - connection.out_sent;
+      const size_t most = connection.drip > 0 ? std::min(connection.drip, left) : left;
+      const ssize_t count = send(connection.fd.get(), connection.out.data() + connection.out_sent,
+                                 most, MSG_NOSIGNAL);
       connection.dead = count < 0 && errno != EAGAIN;
-      connection.out.erase(0, static_cast<size_t>(std::max<ssize_t>(count, 0)));
+      connection.out_sent += static_cast<size_t>(std::max<ssize_t>(count, 0));
+      if (connection.out_sent == connection.out.size()) {
+        connection.out.clear();
+        connection.out_sent = 0;
+      }
     }
     if (connection.out.empty() && connection.close_when_sent) {
       connection.dead = true;
@@ -175,7 +193,8 @@ struct FakeServer::Impl {
   }
 };
 
-FakeServer::FakeServer(Handler handler) : impl_(std::make_unique<Impl>(std::move(handler))) {}
+FakeServer::FakeServer(Handler handler, uint16_t port)
+    : impl_(std::make_unique<Impl>(std::move(handler), port)) {}
 FakeServer::~FakeServer() = default;
 
 uint16_t FakeServer::port() const {

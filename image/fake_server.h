@@ -32,12 +32,15 @@ struct FakeResponse {
   size_t stall_after = std::numeric_limits<size_t>::max();  // bytes of body, then silence
   bool endless = false;                                     // repeats the body for good, chunked
   bool claim_length = true;  // Content-Length; else the end of the connection is the end
+  int64_t length_error = 0;  // added to the Content-Length
+  size_t drip = 0;           // bytes sent every 10 ms; 0: as fast as it goes
 };
 
 class FakeServer {
  public:
   using Handler = std::function<FakeResponse(const FakeRequest&)>;
-  explicit FakeServer(Handler handler);
+  // Port 0: one that the kernel chooses.
+  explicit FakeServer(Handler handler, uint16_t port = 0);
   ~FakeServer();
   FakeServer(const FakeServer&) = delete;
   FakeServer& operator=(const FakeServer&) = delete;

@@ -14,6 +14,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
@@ -102,6 +103,25 @@ class Flights {
       Fly(key, flight, std::move(work));
     });
     return Ticket(*this, key, flight, true);
+  }
+
+  struct View {
+    std::string key;
+    std::string stage;
+    int tickets = 0;
+    std::shared_ptr<const Progress> progress;
+  };
+  // What runs now.
+  [[nodiscard]] std::vector<View> Running() const {
+    std::vector<View> views;
+    absl::MutexLock lock(&mutex_);
+    for (const auto& [key, flight] : flights_) {
+      views.push_back({.key = key,
+                       .stage = flight->ctx.stage(),
+                       .tickets = flight->tickets,
+                       .progress = std::shared_ptr<const Progress>(flight, &flight->progress)});
+    }
+    return views;
   }
 
   // Counts the works that have ended: read it, look at tickets, then wait for it to move on.

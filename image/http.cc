@@ -11,6 +11,7 @@
 #include "base/status.h"
 #include "base/text.h"
 #include "image/loopback.h"
+#include "image/proxy.h"
 
 namespace davit::image {
 namespace {
@@ -39,6 +40,8 @@ struct Exchange {
   size_t header_bytes = 0;
   bool enough = false;  // of an error's body
   Clock::time_point last_activity = Clock::now();
+  uint64_t body_bytes = 0;
+  Clock::duration held_up{0};  // by the sink
 };
 
 void AddHeader(Exchange& exchange, std::string_view line) {
@@ -80,11 +83,84 @@ size_t OnBody(char* data, size_t size, size_t count, void* user) {
     exchange.last_activity = Clock::now();
     return exchange.enough ? 0 : bytes;
   }
+  const Clock::time_point before = Clock::now();
   exchange.failure =
       (*exchange.sink)(exchange.response, std::span(reinterpret_cast<const uint8_t*>(data), bytes));
   // After the sink: while it holds us up, the peer is not to blame.
   exchange.last_activity = Clock::now();
+  exchange.held_up += exchange.last_activity - before;
+  exchange.body_bytes += bytes;
   return exchange.failure.ok() ? bytes : 0;
+}
+
+// Looks at the speed of a transfer once in each window of time.
+class SpeedCheck {
+ public:
+  SpeedCheck(const HttpRequest& request, const Exchange& exchange)
+      : request_(request), exchange_(exchange) {}
+
+  absl::Status Check() {
+    const Clock::duration window = Clock::now() - started_ - (exchange_.held_up - held_up_before_);
+    if (window < request_.progress_timeout) {
+      return absl::OkStatus();
+    }
+    const uint64_t bytes = exchange_.body_bytes - bytes_before_;
+    const uint64_t wanted =
+        request_.min_bytes_per_second *
+        static_cast<uint64_t>(std::chrono::duration_cast<milliseconds>(window).count()) / 1000;
+    const auto milliseconds_of_it = std::chrono::duration_cast<milliseconds>(window).count();
+    if (bytes == 0 && wanted > 0) {
+      return DeadlineExceeded("{} sent no byte of its answer for {} ms", request_.url.host,
+                              milliseconds_of_it);
+    }
+    if (bytes < wanted) {
+      return DeadlineExceeded("{} sent {} bytes in {} ms, less than {} a second", request_.url.host,
+                              bytes, milliseconds_of_it, request_.min_bytes_per_second);
+    }
+    started_ = Clock::now();
+    held_up_before_ = exchange_.held_up;
+    bytes_before_ = exchange_.body_bytes;
+    return absl::OkStatus();
+  }
+
+ private:
+  const HttpRequest& request_;
+  const Exchange& exchange_;
+  Clock::time_point started_ = Clock::now();
+  Clock::duration held_up_before_{0};
+  uint64_t bytes_before_ = 0;
+};
+curl_blob Blob(const std::string& pem) {
+  // libcurl keeps a copy of its own: the handle lives longer than the request.
+  return {.data = const_cast<char*>(pem.data()), .len = pem.size(), .flags = CURL_BLOB_COPY};
+}
+
+void SetTls(CURL* easy, const Tls& tls) {
+  if (!tls.ca.empty()) {
+    // In place of the system's bundle; its directory of certificates still counts.
+    const curl_blob ca = Blob(tls.ca);
+    curl_easy_setopt(easy, CURLOPT_CAINFO_BLOB, &ca);
+  }
+  if (!tls.cert.empty()) {
+    const curl_blob cert = Blob(tls.cert);
+    const curl_blob key = Blob(tls.key);
+    curl_easy_setopt(easy, CURLOPT_SSLCERT_BLOB, &cert);
+    curl_easy_setopt(easy, CURLOPT_SSLKEY_BLOB, &key);
+  }
+  if (tls.skip_verify) {
+    curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 0L);
+    curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 0L);
+  }
+}
+
+void SetProxy(CURL* easy, const Proxies& proxies, const Url& url) {
+  if (IsLoopback(url.host)) {
+    curl_easy_setopt(easy, CURLOPT_NOPROXY, "*");  // no proxy can reach our own loopback
+    return;
+  }
+  const std::string& proxy = url.scheme == "https" ? proxies.https : proxies.http;
+  curl_easy_setopt(easy, CURLOPT_PROXY, proxy.c_str());  // "": none, whatever libcurl reads itself
+  curl_easy_setopt(easy, CURLOPT_NOPROXY, proxies.none.c_str());
 }
 
 struct FreeList {
@@ -118,6 +194,7 @@ struct HttpConnection::Impl {
   CURLM* multi = nullptr;
   CURL* easy = nullptr;
   std::array<char, CURL_ERROR_SIZE> error = {};
+  const Proxies proxies = Proxies::OfEnvironment();
 
   Impl() {
     InitCurl();
@@ -141,6 +218,7 @@ struct HttpConnection::Impl {
     curl_easy_setopt(easy, CURLOPT_USERAGENT, kUserAgent);
     curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, kReceiveBuffer);
     curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
+    curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_2TLS));
     curl_easy_setopt(
         easy, CURLOPT_CONNECTTIMEOUT_MS,
         static_cast<long>(std::min(kConnectTimeout, request.progress_timeout).count()));
@@ -150,8 +228,9 @@ struct HttpConnection::Impl {
     curl_easy_setopt(easy, CURLOPT_HEADERDATA, &exchange);
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, &OnBody);
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, &exchange);
-    if (IsLoopback(request.url.host)) {
-      curl_easy_setopt(easy, CURLOPT_NOPROXY, "*");  // no proxy can reach our own loopback
+    SetProxy(easy, proxies, request.url);
+    if (request.tls) {
+      SetTls(easy, *request.tls);
     }
     if (request.method == "HEAD") {
       curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
@@ -164,6 +243,7 @@ struct HttpConnection::Impl {
   // Until the transfer has ended: OK and its result, or the error that ends it from our side.
   absl::StatusOr<CURLcode> Drive(const Context& ctx, const HttpRequest& request,
                                  const Exchange& exchange) {
+    SpeedCheck speed(request, exchange);
     while (true) {
       int running = 0;
       if (const CURLMcode code = curl_multi_perform(multi, &running); code != CURLM_OK) {
@@ -181,6 +261,7 @@ struct HttpConnection::Impl {
       if (idle >= request.progress_timeout) {
         return DeadlineExceeded("{} sent no byte for {} ms", request.url.host, idle.count());
       }
+      RETURN_IF_ERROR(speed.Check());
       Wait(ctx, std::min(kMaxWait, request.progress_timeout - idle + milliseconds(1)));
     }
   }

@@ -3,7 +3,7 @@
 // One HTTP exchange over libcurl, which is set up at the first one: a daemon that pulls nothing
 // pays nothing. Redirects and 401 are given back, never followed here: who may see credentials is
 // decided above. A transfer ends at once when its Context ends, and after `progress_timeout`
-// without a byte.
+// without a byte or one of hardly any.
 #pragma once
 
 #include <chrono>
@@ -20,6 +20,7 @@
 #include "absl/synchronization/mutex.h"
 
 #include "base/context.h"
+#include "image/tls.h"
 #include "image/url.h"
 
 namespace davit::image {
@@ -29,13 +30,16 @@ struct HttpRequest {
   Url url;
   std::vector<std::string> headers;  // "Name: value"
   std::string body;                  // of a POST
+  TlsPtr tls;                        // null: the system's
   std::chrono::milliseconds progress_timeout{60000};
+  uint64_t min_bytes_per_second = 0;  // over a progress_timeout, our own pauses not counted
 };
 
 struct HttpResponse {
   int status = 0;
   std::vector<std::pair<std::string, std::string>> headers;  // names in lower case
-  std::string error_body;  // the start of the body if the status is not 2xx
+  std::string error_body;     // the start of the body if the status is not 2xx
+  std::string redirected_to;  // the address on another host that answered; "" without a redirect
 
   // The first of this name; "" if there is none.
   [[nodiscard]] std::string Header(const std::string& lower_name) const;

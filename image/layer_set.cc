@@ -15,6 +15,20 @@ constexpr int kMaxRejoins = 3;
 
 using State = LayerProgress::State;
 
+absl::StatusOr<std::optional<Digest>> PresentLayer(const storage::Storage& storage,
+                                                   const Digest& diff_id, const Digest& blob) {
+  if (storage.HasLayer(diff_id)) {
+    return std::optional(diff_id);
+  }
+  // The same blob cannot unpack to something else today.
+  const auto known = storage.FindLayerByBlob(blob);
+  if (known && known->diff_id.algorithm() == diff_id.algorithm()) {
+    return DataLoss("layer {} has diff ID {}, the image config says {}", blob.text(),
+                    known->diff_id.text(), diff_id.text());
+  }
+  return std::optional<Digest>();
+}
+
 }  // namespace
 
 std::vector<WantedLayer> ImageLayers(const PullEnvironment& environment,
@@ -35,8 +49,8 @@ std::vector<WantedLayer> ImageLayers(const PullEnvironment& environment,
     // Of the size too, which a manifest only claims.
     one.key =
         diff_id.text() + "|" + layer.blob.digest.text() + "|" + std::to_string(layer.blob.size);
-    one.present = [&storage, diff_id]() -> std::optional<Digest> {
-      return storage.HasLayer(diff_id) ? std::optional(diff_id) : std::nullopt;
+    one.present = [&storage, diff_id, blob = layer.blob.digest] {
+      return PresentLayer(storage, diff_id, blob);
     };
     one.fetch = [&storage, source, layer, diff_id](Context& ctx, LayerCounter& counter) {
       return FetchLayer(ctx, storage, *source, layer, diff_id, counter);
@@ -57,8 +71,9 @@ LayerSet::LayerSet(const PullEnvironment& environment, std::vector<WantedLayer> 
   }
 }
 
-bool LayerSet::TakePresent(Item& item) {
-  if (const std::optional<Digest> diff_id = item.wanted.present()) {
+absl::StatusOr<bool> LayerSet::TakePresent(Item& item) {
+  ASSIGN_OR_RETURN(const std::optional<Digest> diff_id, item.wanted.present());
+  if (diff_id) {
     item.diff_id = *diff_id;
     item.state = State::kPresent;
     return true;
@@ -76,11 +91,12 @@ void LayerSet::TakePending(Item& item, PendingLayerPtr layer) {
   pending_.push_back(std::move(layer));
 }
 
-void LayerSet::Start(Item& item) {
-  auto work = [&uncommitted = env_.uncommitted, fetch = item.wanted.fetch, key = item.wanted.key,
-               stage = "fetch layer " + item.wanted.blob.digest.text()](
+void LayerSet::Start(Context& pull, Item& item) {
+  auto work = [span = pull.span(), &uncommitted = env_.uncommitted, fetch = item.wanted.fetch,
+               key = item.wanted.key, stage = "fetch layer " + item.wanted.blob.digest.text()](
                   Context& ctx, LayerCounter& counter) -> absl::StatusOr<PendingLayerPtr> {
     ctx.SetStage(stage);
+    ctx.SetSpan(span);
     ASSIGN_OR_RETURN(PendingLayerPtr pending, fetch(ctx, counter));
     uncommitted.Add(key, pending);
     return pending;
@@ -120,8 +136,11 @@ absl::Status LayerSet::Fetch(Context& ctx, PullProgress& progress) {
       if (item.state == State::kFetching) {
         RETURN_IF_ERROR(Collect(item));
       }
-      if (item.state == State::kWaiting && flying < most && !TakePresent(item)) {
-        Start(item);
+      if (item.state == State::kWaiting && flying < most) {
+        ASSIGN_OR_RETURN(const bool present, TakePresent(item));
+        if (!present) {
+          Start(ctx, item);
+        }
       }
       flying += item.state == State::kFetching ? 1 : 0;
       finished += item.state == State::kDone || item.state == State::kPresent ? 1 : 0;

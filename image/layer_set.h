@@ -22,8 +22,8 @@ namespace davit::image {
 struct WantedLayer {
   Descriptor blob;
   std::string key;
-  // Its diff ID if the storage has it.
-  std::function<std::optional<Digest>()> present;
+  // Its diff ID if the storage has it; DataLoss if what the storage has of the blob contradicts it.
+  std::function<absl::StatusOr<std::optional<Digest>>()> present;
   // May be called after the set and the pull that made it are gone.
   LayerFlights::Work fetch;
 };
@@ -57,9 +57,9 @@ class LayerSet {
     std::unique_ptr<LayerFlights::Ticket> ticket;
   };
 
-  bool TakePresent(Item& item);
+  absl::StatusOr<bool> TakePresent(Item& item);
   void TakePending(Item& item, PendingLayerPtr layer);
-  void Start(Item& item);
+  void Start(Context& pull, Item& item);
   absl::Status Collect(Item& item);
   void Report(PullProgress& progress) const;
 

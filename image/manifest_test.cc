@@ -75,6 +75,24 @@ TEST(KindTest, RefusesWhatCanBeReadTwoWays) {
             absl::StatusCode::kInvalidArgument);
 }
 
+TEST(KindTest, ConfigTellsArtifactsFromImages) {
+  const auto kind = [](const std::string& config, const std::string& more) {
+    return KindOf(fmt::format(R"({{"schemaVersion": 2, "mediaType": "{}", {}
+                                  "config": {{"mediaType": "{}"}}, "layers": []}})",
+                              kOciManifest, more, config),
+                  "");
+  };
+  const std::string image = "application/vnd.oci.image.config.v1+json";
+  const std::string docker_1_10 = "application/octet-stream";
+  const std::string of_artifact = R"("artifactType": "x/y",)";
+  EXPECT_EQ(*kind(image, ""), DocumentKind::kManifest);
+  EXPECT_EQ(*kind(image, of_artifact), DocumentKind::kManifest);
+  EXPECT_EQ(*kind(docker_1_10, ""), DocumentKind::kManifest);
+  EXPECT_EQ(*kind(docker_1_10, of_artifact), DocumentKind::kArtifact);
+  EXPECT_EQ(*kind("application/vnd.oci.empty.v1+json", of_artifact), DocumentKind::kArtifact);
+  EXPECT_EQ(*kind("application/vnd.cncf.helm.config.v1+json", ""), DocumentKind::kArtifact);
+}
+
 TEST(IndexTest, ChoosesThePlatform) {
   const std::string index =
       Index(Entry('1', R"({"os": "linux", "architecture": "arm64", "variant": "v8"})") + "," +
@@ -187,6 +205,24 @@ TEST(ManifestTest, RefusesWhatIsWrong) {
     EXPECT_NE(std::string(manifest.status().message()).find(bad.says), std::string::npos)
         << manifest.status();
   }
+}
+
+TEST(PlatformTest, MachinesAndTheirVariants) {
+  EXPECT_EQ(Platform::Of("x86_64", 4).level, 4);
+  EXPECT_EQ(Platform::Of("aarch64", 1).text(), "linux/arm64");
+  EXPECT_EQ(Platform::Of("armv5tel", 1).level, 5);
+  EXPECT_EQ(Platform::Of("armv8l", 1).level, 8);
+  const Platform armv6 = Platform::Of("armv6l", 1);
+  EXPECT_EQ(armv6.text(), "linux/arm");
+  EXPECT_GT(armv6.Fit("linux", "arm", "v6"), armv6.Fit("linux", "arm", "v5"));
+  EXPECT_GT(armv6.Fit("linux", "arm", "v5"), 0);
+  EXPECT_EQ(armv6.Fit("linux", "arm", "v7"), 0);
+  EXPECT_EQ(armv6.Fit("linux", "arm", ""), 0) << "stands for v7";
+  const Platform v3 = Platform::Of("x86_64", 3);
+  EXPECT_GT(v3.Fit("linux", "amd64", "v3"), v3.Fit("linux", "amd64", "v2"));
+  EXPECT_GT(v3.Fit("linux", "amd64", ""), 0);
+  EXPECT_EQ(v3.Fit("linux", "amd64", "v4"), 0);
+  EXPECT_EQ(Platform::Of("loongarch64", 1).text(), "linux/loongarch64");
 }
 
 TEST(PlatformTest, HostIsKnown) {

@@ -3,6 +3,7 @@
 
 #include <sys/utsname.h>
 
+#include <algorithm>
 #include <map>
 #include <optional>
 #include <string_view>
@@ -54,22 +55,26 @@ std::optional<int> Level(std::string_view architecture, std::string_view variant
 }  // namespace
 
 Platform Platform::Host() {
-  static const std::map<std::string_view, std::string_view> names = {
-      {"x86_64", "amd64"},    {"aarch64", "arm64"}, {"armv7l", "arm"},
-      {"armv6l", "arm"},      {"i686", "386"},      {"i386", "386"},
-      {"ppc64le", "ppc64le"}, {"s390x", "s390x"},   {"riscv64", "riscv64"}};
   utsname name = {};
   uname(&name);
-  const std::string_view machine = name.machine;
+  return Of(name.machine, CpuLevel());
+}
+
+Platform Platform::Of(const std::string& machine, int cpu_level) {
+  static const std::map<std::string_view, std::string_view> names = {
+      {"x86_64", "amd64"},    {"aarch64", "arm64"}, {"i686", "386"},       {"i386", "386"},
+      {"ppc64le", "ppc64le"}, {"s390x", "s390x"},   {"riscv64", "riscv64"}};
   const auto it = names.find(machine);
   Platform platform;
   platform.architecture = it == names.end() ? machine : it->second;
   if (platform.architecture == "amd64") {
-    platform.level = CpuLevel();
+    platform.level = cpu_level;
   } else if (platform.architecture == "arm64") {
     platform.level = 8;
-  } else if (platform.architecture == "arm") {
-    platform.level = machine == "armv6l" ? 6 : 7;
+  } else if (machine.starts_with("armv") &&
+             machine.size() > 4) {  // armv5tel, armv6l, armv7l, armv8l
+    platform.architecture = "arm";
+    platform.level = std::clamp(machine[4] - '0', 5, 8);
   }
   return platform;
 }

@@ -35,12 +35,10 @@ class PullJob {
       RETURN_IF_ERROR(env_.policy.CheckPresent(ctx, *known, WithName(request_, reference_)));
       return Result(known->id, true);
     }
-    ASSIGN_OR_RETURN(Document document,
-                     source_->FetchManifest(ctx, reference_.manifest_reference()));
-    top_digest_ = document.digest;
-    ASSIGN_OR_RETURN(const DocumentKind kind, Descend(ctx, document));
+    Document document;
+    ASSIGN_OR_RETURN(const DocumentKind kind, FetchManifest(ctx, document));
     manifest_digest_ = document.digest;
-    RETURN_IF_ERROR(CheckPolicy(ctx));
+    RETURN_IF_ERROR(CheckPolicy(ctx));  // before anything of it is fetched
     if (kind == DocumentKind::kArtifact) {
       return PullArtifact(ctx, env_,
                           {.reference = reference_,
@@ -70,6 +68,7 @@ class PullJob {
     if (!tagged) {
       return ImagePtr();
     }
+    const trace::Span span(ctx, "resolve");
     const Digest digest = source_->HeadManifest(ctx, reference_.tag);
     const std::string name = reference_.repository() + "@" + digest.text();
     const auto& names = tagged->digests;
@@ -78,6 +77,18 @@ class PullJob {
     }
     top_digest_ = digest;
     return tagged;
+  }
+
+  absl::StatusOr<DocumentKind> FetchManifest(Context& ctx, Document& document) {
+    trace::Span span(ctx, "manifest");
+    auto fetched = source_->FetchManifest(ctx, reference_.manifest_reference());
+    RETURN_IF_ERROR(span.Outcome(fetched.status()));
+    document = *std::move(fetched);
+    top_digest_ = document.digest;
+    auto kind = Descend(ctx, document);
+    RETURN_IF_ERROR(span.Outcome(kind.status()));
+    span.Set("digest", document.digest.text());
+    return kind;
   }
 
   // From an index to the manifest for this platform, image or artifact.
@@ -99,7 +110,8 @@ class PullJob {
     if (top_digest_ != manifest_digest_) {
       claim.manifests.push_back(top_digest_);
     }
-    return env_.policy.CheckPull(ctx, claim, request_);
+    trace::Span span(ctx, "policy");
+    return span.Outcome(env_.policy.CheckPull(ctx, claim, request_));
   }
 
   absl::StatusOr<PullResult> Obtain(Context& ctx) {
@@ -130,6 +142,7 @@ class PullJob {
 
   absl::StatusOr<std::string> FetchConfig(Context& ctx) {
     ctx.SetStage("fetch config of " + reference_.canonical());
+    const trace::Span span(ctx, "config");
     auto json = source_->FetchBlob(ctx, manifest_.config);
     if (!json.ok()) {
       return Annotate(json.status(), "image config");
@@ -163,7 +176,11 @@ class PullJob {
   absl::Status Commit(Context& ctx) {
     lacks_layers_ = false;
     LayerSet layers(env_, ImageLayers(env_, source_, manifest_, diff_ids_), reference_.canonical());
-    RETURN_IF_ERROR(layers.Fetch(ctx, progress_));
+    {
+      trace::Span span(ctx, "layers");
+      span.Set("count", uint64_t{manifest_.layers.size()});
+      RETURN_IF_ERROR(span.Outcome(layers.Fetch(ctx, progress_)));
+    }
     RETURN_IF_ERROR(failpoint::Hit("pull_image.after_layers"));
     ctx.SetStage("commit " + reference_.canonical());
     RETURN_IF_ERROR(ctx.Check());
@@ -174,7 +191,9 @@ class PullJob {
     record.layers = diff_ids_;
     record.pulled_at_ns = NowNanos();
     AddPulledNames(record, reference_, top_digest_, env_.config);
-    const absl::Status status = env_.storage.CommitImage(record, layers.pending());
+    trace::Span span(ctx, "commit");
+    const absl::Status status = span.Outcome(env_.storage.CommitImage(record, layers.pending()));
+    span.End();
     lacks_layers_ = !status.ok();
     layers.Settle();
     RETURN_IF_ERROR(status);
@@ -215,8 +234,38 @@ class PullJob {
 }  // namespace
 
 void PullProgress::Set(std::vector<LayerProgress> layers) {
+  constexpr double kWeightOfTheNewest = 0.3;
+  uint64_t bytes = 0;
+  for (const LayerProgress& layer : layers) {
+    bytes += layer.state == LayerProgress::State::kPresent ? 0 : layer.done_bytes;
+  }
   absl::MutexLock lock(&mutex_);
   layers_ = std::move(layers);
+  const auto now = Clock::now();
+  const std::chrono::duration<double> passed = now - sampled_;
+  if (passed < std::chrono::milliseconds(500)) {
+    return;
+  }
+  // A layer that starts over makes it fewer.
+  const double rate = static_cast<double>(bytes - std::min(bytes, sampled_bytes_)) / passed.count();
+  rate_ = sampled_ == started_ ? rate : rate_ + kWeightOfTheNewest * (rate - rate_);
+  sampled_ = now;
+  sampled_bytes_ = bytes;
+}
+
+uint64_t PullProgress::bytes_per_second() const {
+  absl::MutexLock lock(&mutex_);
+  return static_cast<uint64_t>(rate_);
+}
+
+void PullProgress::SetTrace(const trace::TraceId& trace) {
+  absl::MutexLock lock(&mutex_);
+  trace_ = trace;
+}
+
+trace::TraceId PullProgress::trace() const {
+  absl::MutexLock lock(&mutex_);
+  return trace_;
 }
 
 std::vector<LayerProgress> PullProgress::Get() const {
@@ -232,8 +281,15 @@ PullRequest WithName(PullRequest request, const Reference& reference) {
 absl::StatusOr<PullResult> RunPull(Context& ctx, const PullEnvironment& environment,
                                    const Reference& reference, const PullRequest& request,
                                    PullProgress& progress) {
-  ASSIGN_OR_RETURN(auto source, Source::Create(reference, request.credentials, environment.config));
-  return PullJob(environment, reference, request, progress, std::move(source)).Run(ctx);
+  trace::Span span(ctx, "pull");
+  span.Set("image", reference.canonical());
+  progress.SetTrace(span.context().trace_id);
+  ASSIGN_OR_RETURN(auto source, Source::Create(ctx, reference, request, environment.config,
+                                               environment.registries.Get(), &environment.ranges));
+  auto result = PullJob(environment, reference, request, progress, std::move(source)).Run(ctx);
+  RETURN_IF_ERROR(span.Outcome(result.status()));
+  span.Set("present", result->already_present ? "yes" : "no");
+  return result;
 }
 
 }  // namespace davit::image

@@ -14,6 +14,7 @@
 #include "absl/synchronization/mutex.h"
 
 #include "base/context.h"
+#include "base/trace.h"
 #include "config/config.h"
 #include "image/flights.h"
 #include "image/image_config.h"
@@ -21,6 +22,7 @@
 #include "image/manifest.h"
 #include "image/puller.h"
 #include "image/reference.h"
+#include "image/registries/registries.h"
 #include "image/source.h"
 #include "storage/storage.h"
 
@@ -34,10 +36,22 @@ class PullProgress {
  public:
   void Set(std::vector<LayerProgress> layers);
   [[nodiscard]] std::vector<LayerProgress> Get() const;
+  // Compressed bytes that came per second, of the last seconds.
+  [[nodiscard]] uint64_t bytes_per_second() const;
+  [[nodiscard]] Context::Clock::time_point started() const { return started_; }
+
+  void SetTrace(const trace::TraceId& trace);
+  [[nodiscard]] trace::TraceId trace() const;
 
  private:
+  using Clock = Context::Clock;
+  const Clock::time_point started_ = Clock::now();
   mutable absl::Mutex mutex_;
   std::vector<LayerProgress> layers_ ABSL_GUARDED_BY(mutex_);
+  trace::TraceId trace_ ABSL_GUARDED_BY(mutex_) = {};
+  Clock::time_point sampled_ ABSL_GUARDED_BY(mutex_) = started_;
+  uint64_t sampled_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
+  double rate_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 
 // Layers that are unpacked but of no committed image yet: a second pull takes them from here, as
@@ -59,6 +73,8 @@ struct PullEnvironment {
   const PolicyChecker& policy;
   LayerFlights& flights;
   UncommittedLayers& uncommitted;
+  RangePool& ranges;
+  Registries& registries;
 };
 
 // The request with the name in its full form.

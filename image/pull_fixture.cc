@@ -13,6 +13,12 @@ PullFixture::PullFixture() {
   config_.signature_policy_dir = dir_.path() + "/policies";
   config_.registries_d = dir_.path() + "/registries.d";
   WritePolicy(R"({"default":[{"type":"insecureAcceptAnything"}]})");
+  config_.registries_conf = dir_.path() + "/registries.conf";  // not this machine's
+  config_.registries_conf_dir = dir_.path() + "/registries.conf.d";
+  config_.short_name_aliases = dir_.path() + "/short-name-aliases.conf";
+  config_.certs_dirs = {dir_.path() + "/certs.d"};
+  config_.hosts_dirs = {dir_.path() + "/hosts.d"};
+  config_.namespaced_auth_dir = dir_.path() + "/auth";
   auto db = Db::Open(dir_.path() + "/davit.db");
   EXPECT_TRUE(db.ok()) << db.status();
   db_ = *std::move(db);

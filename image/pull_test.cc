@@ -2,11 +2,13 @@
 //
 // Pulls that work: what is stored under which names, what is asked of the registry, what is shared.
 #include <atomic>
+#include <map>
 #include <thread>
 
 #include "absl/synchronization/mutex.h"
 #include <fmt/format.h>
 
+#include "base/trace.h"
 #include "image/platform.h"
 #include "image/pull_fixture.h"
 
@@ -105,6 +107,92 @@ TEST_F(PullTest, SecondNameOfAnImageFetchesNoBlob) {
   EXPECT_TRUE(result->already_present);
   EXPECT_EQ(Count(registry_.TakeRequests(), "/blobs/"), 0U);
   EXPECT_EQ((**storage_->FindImage(image.id()))->tags, (Strings{Name("/app:1"), Name("/copy:2")}));
+}
+
+TEST_F(PullTest, BlobThatIsHereIsNotFetchedToBeSomethingElse) {
+  const FakeImage image = MakeImage({Tar({{"a", "1"}})});
+  registry_.Add("app", "1", image);
+  ASSERT_TRUE(Pull(Name("/app:1")).ok());
+  FakeImage liar = MakeImage({Tar({{"b", "1"}})});
+  liar.layers = image.layers;
+  UpdateManifest(liar);
+  registry_.Add("liar", "1", liar);
+  registry_.TakeRequests();
+  ExpectFailure(Pull(Name("/liar:1")), absl::StatusCode::kDataLoss, {"diff ID"});
+  EXPECT_EQ(Count(registry_.TakeRequests(), image.layer(0).text()), 0U);
+}
+
+TEST_F(PullTest, LayersMayHaveSha512Digests) {
+  FakeImage image = MakeImage({Tar({{"a", "1"}})});
+  Hasher hasher("sha512");
+  const std::string& bytes = image.layers[0].bytes;
+  hasher.Update({reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()});
+  const Digest digest = hasher.Finish();
+  const std::string sha256 = image.layer(0).text();
+  image.manifest.replace(image.manifest.find(sha256), sha256.size(), digest.text());
+  registry_.Add("app", "1", image);
+  registry_.AddBlob(digest, bytes);
+  const auto result = Pull(Name("/app:1"));
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_TRUE(storage_->FindLayerByBlob(digest));
+  registry_.AddBlob(digest, bytes + "x");
+  ASSERT_TRUE(storage_->RemoveImage(image.id()).ok());
+  EXPECT_FALSE(Pull(Name("/app:1")).ok());
+}
+
+TEST_F(PullTest, RunningPullsAreToldOf) {
+  EXPECT_TRUE(puller_->Running().empty());
+  const FakeImage image = MakeImage({Tar({{"a", Noise(600'000, 1)}}), Tar({{"b", "1"}})});
+  registry_.Add("app", "1", image);
+  registry_.Inject("/blobs/" + image.layer(0).text(), 1,
+                   [](const FakeRequest&, FakeResponse& r) { r.stall_after = 300'000; });
+  Context ctx;
+  absl::StatusOr<PullResult> result = absl::UnknownError("");
+  std::thread pull([&] { result = puller_->Pull(ctx, {.name = Name("/app:1")}, nullptr); });
+  std::vector<RunningPull> running;
+  const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+  while (std::chrono::steady_clock::now() < limit) {
+    running = puller_->Running();
+    if (!running.empty() && running[0].layers.size() == 2 && running[0].layers[0].done_bytes > 0) {
+      break;
+    }
+    std::this_thread::yield();
+  }
+  ASSERT_EQ(running.size(), 1U);
+  EXPECT_EQ(running[0].name, Name("/app:1"));
+  EXPECT_EQ(running[0].waiters, 1);
+  EXPECT_EQ(running[0].trace.size(), 32U);
+  EXPECT_NE(running[0].stage.find("fetch layers"), std::string::npos) << running[0].stage;
+  EXPECT_EQ(running[0].layers[0].total_bytes, image.layers[0].bytes.size());
+  ctx.Cancel();
+  pull.join();
+  EXPECT_FALSE(result.ok());
+}
+
+TEST_F(PullTest, StagesAreSpansOfTheCallersTrace) {
+  registry_.Add("app", "1", MakeImage({Tar({{"a", "1"}}), Tar({{"b", "1"}})}));
+  Context ctx;
+  const auto parent =
+      trace::ParseTraceparent("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
+  ctx.SetSpan(*parent);
+  const auto result = puller_->Pull(ctx, {.name = Name("/app:1")}, nullptr);
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(result->trace, "0af7651916cd43dd8448eb211c80319c");
+  std::map<std::string, int> names;
+  for (const trace::Record& span : trace::Find(parent->trace_id)) {
+    ++names[span.name];
+    EXPECT_LE(span.start_ns, span.end_ns);
+  }
+  EXPECT_EQ(names, (std::map<std::string, int>{{"pull", 1},
+                                               {"manifest", 1},
+                                               {"policy", 1},
+                                               {"config", 1},
+                                               {"layers", 1},
+                                               {"layer", 2},
+                                               {"fetch", 2},
+                                               {"decompress", 2},
+                                               {"apply", 2},
+                                               {"commit", 1}}));
 }
 
 TEST_F(PullTest, LayersOfOtherImagesAreNotFetched) {

@@ -12,6 +12,7 @@
 // Credentials never appear in an error or a log.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -25,6 +26,7 @@
 #include "config/config.h"
 
 namespace davit {
+class EventLoop;
 class Executor;
 namespace storage {
 class Storage;
@@ -66,19 +68,48 @@ struct PullResult {
   std::string image_id;   // 64 hex digits
   std::string reference;  // repository@digest: what the CRI calls image_ref
   bool already_present = false;
+  std::string trace = {};  // 32 hex digits: how long its stages took (base/trace.h); "" if unknown
+};
+
+// One pull that runs now.
+struct RunningPull {
+  std::string name;  // canonical
+  std::string stage;
+  int waiters = 0;  // callers that wait for it
+  std::chrono::nanoseconds age{0};
+  uint64_t bytes_per_second = 0;
+  std::vector<LayerProgress> layers;
+  std::string trace;
 };
 
 class Puller {
  public:
+  // With a loop, changes of registries.conf are seen as they happen.
   static absl::StatusOr<std::unique_ptr<Puller>> Create(const config::Image& config,
                                                         storage::Storage& storage,
                                                         const PolicyChecker& policy,
-                                                        Executor& executor);
+                                                        Executor& executor,
+                                                        EventLoop* loop = nullptr);
   virtual ~Puller() = default;
+
+  // The canonical names that `name` can stand for, in the order of the registries to search.
+  virtual absl::StatusOr<std::vector<std::string>> Names(const std::string& name) = 0;
+
+  // Reads again what lies outside of the configuration: registries.conf. On an error the last good
+  // state stays.
+  virtual absl::Status Reload() = 0;
+  // Of the last time: OK, or which file is wrong where.
+  [[nodiscard]] virtual absl::Status reload_error() const = 0;
 
   // When `ctx` ends the pull ends, unless another caller waits for it.
   virtual absl::StatusOr<PullResult> Pull(Context& ctx, const PullRequest& request,
                                           const ProgressFn& progress) = 0;
+
+  // Pulls in progress, oldest first.
+  [[nodiscard]] virtual std::vector<RunningPull> Running() const { return {}; }
 };
+
+// What Puller::Create would say of the mirrors and of registries.conf.
+absl::Status CheckRegistries(const config::Image& config);
 
 }  // namespace davit::image

@@ -42,24 +42,6 @@ bool IsIpv6Literal(std::string_view text) {
          });
 }
 
-// host[:port], where host is a DNS name, an IPv4 address or [IPv6].
-bool IsDomain(std::string_view domain) {
-  if (domain.starts_with('[')) {
-    const size_t close = domain.find(']');
-    if (close == std::string_view::npos || !IsIpv6Literal(domain.substr(1, close - 1))) {
-      return false;
-    }
-    const std::string_view rest = domain.substr(close + 1);
-    return rest.empty() || (rest.front() == ':' && IsPort(rest.substr(1)));
-  }
-  const size_t colon = domain.find(':');
-  if (colon != std::string_view::npos && !IsPort(domain.substr(colon + 1))) {
-    return false;
-  }
-  const std::vector<std::string> labels = Split(domain.substr(0, colon), '.');
-  return std::all_of(labels.begin(), labels.end(), [](const auto& l) { return IsDomainLabel(l); });
-}
-
 // Runs of lower-case letters and digits, between them one '.', one or two '_', or any number of
 // '-'.
 bool IsPathComponent(std::string_view text) {
@@ -120,6 +102,28 @@ std::string PathProblem(const std::string& path) {
 }
 
 }  // namespace
+
+bool IsDomain(std::string_view domain) {
+  if (domain.starts_with('[')) {
+    const size_t close = domain.find(']');
+    if (close == std::string_view::npos || !IsIpv6Literal(domain.substr(1, close - 1))) {
+      return false;
+    }
+    const std::string_view rest = domain.substr(close + 1);
+    return rest.empty() || (rest.front() == ':' && IsPort(rest.substr(1)));
+  }
+  const size_t colon = domain.find(':');
+  if (colon != std::string_view::npos && !IsPort(domain.substr(colon + 1))) {
+    return false;
+  }
+  const std::vector<std::string> labels = Split(domain.substr(0, colon), '.');
+  return std::all_of(labels.begin(), labels.end(), [](const auto& l) { return IsDomainLabel(l); });
+}
+
+bool IsShortName(std::string_view text) {
+  const size_t slash = text.find('/');
+  return slash == std::string_view::npos || !LooksLikeDomain(text.substr(0, slash));
+}
 
 absl::StatusOr<Reference> Reference::Parse(const std::string& text,
                                            const std::string& default_domain) {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "absl/status/statusor.h"
 
@@ -28,5 +29,11 @@ struct Reference {
   // What is asked of the registry: digest or tag.
   [[nodiscard]] std::string manifest_reference() const;
 };
+
+// host[:port], where host is a DNS name, an IPv4 address or [IPv6].
+[[nodiscard]] bool IsDomain(std::string_view text);
+
+// Whether `text` names no registry: "busybox", "team/app:1". It may still be no reference.
+[[nodiscard]] bool IsShortName(std::string_view text);
 
 }  // namespace davit::image

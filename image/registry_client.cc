@@ -6,7 +6,7 @@
 #include "base/json.h"
 #include "base/status.h"
 #include "base/text.h"
-#include "image/auth.h"
+#include "image/auth/login.h"
 #include "image/token.h"
 
 namespace davit::image {
@@ -69,8 +69,9 @@ RegistryClient::RegistryClient(Endpoint endpoint, Credentials credentials, Regis
       credentials_(std::move(credentials)),
       options_(std::move(options)),
       pool_(std::move(pool)),
-      authorization_(
-          credentials_.registry_token.empty() ? "" : "Bearer " + credentials_.registry_token) {}
+      authorization_(credentials_.registry_token.empty() ? ""
+                                                         : "Bearer " + credentials_.registry_token),
+      base_(endpoint_.may_be_plain ? "" : endpoint_.base) {}
 
 std::string RegistryClient::Authorization() {
   absl::MutexLock lock(&mutex_);
@@ -81,48 +82,109 @@ absl::StatusOr<HttpResponse> RegistryClient::Send(Context& ctx, const RegistryRe
                                                   const BodySink& sink) {
   bool from_endpoint = false;
   const bool anonymous = !request.url.empty();
-  ASSIGN_OR_RETURN(HttpResponse response,
-                   Follow(ctx, request, anonymous ? "" : Authorization(), sink, from_endpoint));
+  const std::string used = anonymous ? "" : Authorization();
+  ASSIGN_OR_RETURN(HttpResponse response, Follow(ctx, request, used, sink, from_endpoint));
   if (response.status != kUnauthorized || anonymous || !from_endpoint) {
     return response;
   }
-  ASSIGN_OR_RETURN(const std::string authorization, Authorize(ctx, response));
+  ASSIGN_OR_RETURN(const std::string authorization, Renew(ctx, response, used));
   if (authorization.empty()) {
     return response;
   }
+  return Follow(ctx, request, authorization, sink, from_endpoint);
+}
+
+// When a token ends, all that fetch layers see it at once: one of them gets the next.
+absl::StatusOr<std::string> RegistryClient::Renew(Context& ctx, const HttpResponse& refused,
+                                                  const std::string& used) {
   {
     absl::MutexLock lock(&mutex_);
-    authorization_ = authorization;
+    while (renewing_) {
+      RETURN_IF_ERROR(ctx.Check());
+      mutex_.AwaitWithTimeout(absl::Condition(
+                                  +[](bool* renewing) { return !*renewing; }, &renewing_),
+                              absl::Milliseconds(100));
+    }
+    if (authorization_ != used) {
+      return authorization_;
+    }
+    renewing_ = true;
   }
-  return Follow(ctx, request, authorization, sink, from_endpoint);
+  auto fresh = Authorize(ctx, refused);
+  absl::MutexLock lock(&mutex_);
+  renewing_ = false;
+  if (fresh.ok() && !fresh->empty()) {
+    authorization_ = *fresh;
+  }
+  return fresh;
+}
+
+// A host that may be either is asked once, in TLS.
+absl::StatusOr<std::string> RegistryClient::Base(Context& ctx) {
+  {
+    absl::MutexLock lock(&mutex_);
+    if (!base_.empty()) {
+      return base_;
+    }
+  }
+  HttpRequest probe;
+  probe.method = "HEAD";
+  probe.progress_timeout = options_.progress_timeout;
+  probe.tls = endpoint_.tls;
+  ASSIGN_OR_RETURN(probe.url, Url::Parse(endpoint_.base + "/v2/"));
+  const auto answer = pool_->Run(
+      ctx, probe, [](const HttpResponse&, std::span<const uint8_t>) { return absl::OkStatus(); });
+  RETURN_IF_ERROR(ctx.Check());
+  absl::MutexLock lock(&mutex_);
+  base_ =
+      answer.ok() ? endpoint_.base : "http" + endpoint_.base.substr(std::string("https").size());
+  return base_;
+}
+
+absl::StatusOr<std::string> RegistryClient::Start(Context& ctx, const RegistryRequest& request) {
+  if (!request.url.empty()) {
+    return request.url;
+  }
+  ASSIGN_OR_RETURN(const std::string base, Base(ctx));
+  const std::string query = endpoint_.query.empty() ? "" : "?" + endpoint_.query;
+  return base + endpoint_.api + "/" + endpoint_.repository + "/" + request.path + query;
+}
+
+absl::StatusOr<TlsPtr> RegistryClient::TlsFor(const Url& url, bool from_endpoint) const {
+  if (url.scheme != "https") {
+    return TlsPtr();
+  }
+  return from_endpoint ? absl::StatusOr<TlsPtr>(endpoint_.tls) : options_.tls_of(url.host);
 }
 
 absl::StatusOr<HttpResponse> RegistryClient::Follow(Context& ctx, const RegistryRequest& request,
                                                     const std::string& authorization,
                                                     const BodySink& sink, bool& from_endpoint) {
-  const std::string start =
-      request.url.empty() ? endpoint_.base + "/v2/" + endpoint_.repository + "/" + request.path
-                          : request.url;
+  ASSIGN_OR_RETURN(const std::string start, Start(ctx, request));
   HttpRequest http;
   http.method = request.method;
   http.progress_timeout = options_.progress_timeout;
+  http.min_bytes_per_second = options_.min_bytes_per_second;
   ASSIGN_OR_RETURN(http.url, Url::Parse(start));
   const Url first = http.url;
   // Once the request has left the endpoint it stays without credentials, wherever it is led.
   from_endpoint = request.url.empty();
   for (int hop = 0; hop <= kMaxRedirects; ++hop) {
-    http.headers.clear();
+    http.headers = from_endpoint ? endpoint_.headers : std::vector<std::string>();
+    ASSIGN_OR_RETURN(http.tls, TlsFor(http.url, from_endpoint));
     if (!request.accept.empty()) {
       http.headers.push_back("Accept: " + request.accept);
     }
-    if (request.offset > 0) {
-      http.headers.push_back("Range: bytes=" + std::to_string(request.offset) + "-");
+    if (request.offset > 0 || request.end > 0) {
+      http.headers.push_back("Range: bytes=" + std::to_string(request.offset) + "-" +
+                             (request.end > 0 ? std::to_string(request.end - 1) : ""));
     }
     if (from_endpoint && !authorization.empty()) {
       http.headers.push_back("Authorization: " + authorization);
     }
     ASSIGN_OR_RETURN(HttpResponse response, pool_->Run(ctx, http, sink));
     if (!IsRedirect(response.status)) {
+      response.redirected_to = hop > 0 && !from_endpoint ? http.url.text : "";
       return response;
     }
     auto next = http.url.Resolve(response.Header("location"));
@@ -180,7 +242,8 @@ absl::StatusOr<std::string> RegistryClient::BearerToken(Context& ctx, const Chal
     return Unauthenticated("{} asks for a token from a realm that cannot be used: {}",
                            endpoint_.host, Message(realm.status()));
   }
-  const bool plain_endpoint = endpoint_.base.starts_with("http://");
+  ASSIGN_OR_RETURN(const std::string base, Base(ctx));
+  const bool plain_endpoint = base.starts_with("http://");
   if (realm->scheme == "http" && !(plain_endpoint && options_.plain_http_allowed(realm->host))) {
     return Unauthenticated(
         "{} asks for a token from {} in plain http: credentials are not sent there, unless it is "
@@ -196,6 +259,8 @@ absl::StatusOr<std::string> RegistryClient::BearerToken(Context& ctx, const Chal
   }
   ASSIGN_OR_RETURN(request.login, LoginOf(credentials_));
   request.identity_token = credentials_.identity_token;
+  ASSIGN_OR_RETURN(const Url own, Url::Parse(endpoint_.base));
+  ASSIGN_OR_RETURN(request.tls, TlsFor(request.realm, request.realm.SameOrigin(own)));
   request.progress_timeout = options_.progress_timeout;
   ASSIGN_OR_RETURN(const std::string token, FetchToken(ctx, *pool_, request));
   return "Bearer " + token;

@@ -3,7 +3,8 @@
 // Requests to one endpoint for one repository, with its authorization: anonymous first, then what
 // the endpoint's own 401 asks for (Basic, or a bearer token fetched from its realm). Redirects are
 // followed, the authorization never to another scheme, host or port, and a 401 from elsewhere is
-// never answered. Thread-safe.
+// never answered. The same holds for the headers and the client certificate that are configured for
+// an endpoint. Thread-safe.
 #pragma once
 
 #include <chrono>
@@ -18,8 +19,8 @@
 #include "base/context.h"
 #include "image/challenge.h"
 #include "image/http.h"
-#include "image/mirrors.h"
 #include "image/puller.h"
+#include "image/registries/endpoints.h"
 
 namespace davit::image {
 
@@ -28,13 +29,18 @@ struct RegistryRequest {
   std::string path = {};  // below the repository: "manifests/latest"
   std::string url = {};  // instead of `path`: a URL of an image's author, asked without credentials
   std::string accept = {};
-  uint64_t offset = 0;  // asks for the bytes from there on
+  uint64_t offset = 0;  // asks for the bytes from there on,
+  uint64_t end = 0;     // up to the one before that; 0: to the last
 };
 
 struct RegistryOptions {
   std::chrono::milliseconds progress_timeout{60000};
+  uint64_t min_bytes_per_second = 0;  // over a progress_timeout; 0: any
   // Whether credentials may go to this host in plain HTTP.
   std::function<bool(const std::string& host)> plain_http_allowed;
+  // The TLS of hosts that the endpoint leads to: of its realm, or by a redirect. The endpoint's own
+  // client certificate is for the endpoint alone.
+  std::function<absl::StatusOr<TlsPtr>(const std::string& host)> tls_of;
 };
 
 class RegistryClient {
@@ -53,6 +59,11 @@ class RegistryClient {
   absl::StatusOr<HttpResponse> Follow(Context& ctx, const RegistryRequest& request,
                                       const std::string& authorization, const BodySink& sink,
                                       bool& from_endpoint);
+  absl::StatusOr<std::string> Start(Context& ctx, const RegistryRequest& request);
+  absl::StatusOr<std::string> Base(Context& ctx);
+  absl::StatusOr<TlsPtr> TlsFor(const Url& url, bool from_endpoint) const;
+  absl::StatusOr<std::string> Renew(Context& ctx, const HttpResponse& refused,
+                                    const std::string& used);
   absl::StatusOr<std::string> Authorize(Context& ctx, const HttpResponse& refused);
   absl::StatusOr<std::string> BearerToken(Context& ctx, const Challenge& challenge);
   std::string Authorization();
@@ -63,6 +74,8 @@ class RegistryClient {
   const std::shared_ptr<HttpPool> pool_;
   absl::Mutex mutex_;
   std::string authorization_ ABSL_GUARDED_BY(mutex_);  // what worked last
+  bool renewing_ ABSL_GUARDED_BY(mutex_) = false;      // one request asks, the others wait for it
+  std::string base_ ABSL_GUARDED_BY(mutex_);           // "" until it is known whether TLS is spoken
 };
 
 // OK for 2xx; else the error that fits, naming the host, `what` and the registry's own words.

@@ -6,21 +6,14 @@
 #include "base/json.h"
 #include "base/status.h"
 #include "base/text.h"
-#include "image/auth.h"
+#include "image/auth/lookup.h"
+#include "image/registries/certs.h"
 #include "image/retry.h"
-#include "image/token.h"
 
 namespace davit::image {
 namespace {
 
 using std::chrono::milliseconds;
-
-constexpr int kMaxTransfers = 100;  // of one blob from one endpoint, however well each one goes
-
-milliseconds RetryAfter(const HttpResponse& response) {
-  const auto seconds = ParseUint(response.Header("retry-after"));
-  return milliseconds(seconds ? static_cast<int64_t>(std::min<uint64_t>(*seconds, 60)) * 1000 : 0);
-}
 
 // Sends until the answer is final: a 2xx, or an error that a retry does not mend. `restart` empties
 // what a broken attempt has left.
@@ -43,7 +36,7 @@ absl::StatusOr<HttpResponse> SendWithRetry(Context& ctx, RegistryClient& client,
     if (!IsTransient(status) || failures >= kAttempts) {
       return status;
     }
-    RETURN_IF_ERROR(PauseBeforeRetry(ctx, failures, wanted));
+    RETURN_IF_ERROR(PauseBeforeRetry(ctx, status, failures, wanted));
   }
 }
 
@@ -97,35 +90,44 @@ absl::Status Combine(const absl::Status& last, const std::vector<std::string>& m
 
 }  // namespace
 
-absl::StatusOr<std::shared_ptr<Source>> Source::Create(const Reference& reference,
-                                                       const Credentials& credentials,
-                                                       const config::Image& config) {
-  if (!IsHeaderSafe(credentials.registry_token)) {
-    return InvalidArgument("credentials: the registry token has characters no token has");
-  }
-  ASSIGN_OR_RETURN(const std::vector<Endpoint> endpoints, EndpointsFor(reference, config));
+absl::StatusOr<std::shared_ptr<Source>> Source::Create(Context& ctx, const Reference& reference,
+                                                       const PullRequest& request,
+                                                       const config::Image& config,
+                                                       RegistriesPtr registries,
+                                                       RangePool* ranges) {
+  ASSIGN_OR_RETURN(const std::vector<Endpoint> endpoints,
+                   EndpointsFor(reference, *registries, config));
+  ASSIGN_OR_RETURN(CredentialLookup credentials,
+                   CredentialLookup::Create(request, reference, *registries, config));
   auto pool = std::make_shared<HttpPool>();
   RegistryOptions options;
   options.progress_timeout = config.progress_timeout;
-  options.plain_http_allowed = [&config](const std::string& host) {
-    return PlainHttpAllowed(host, config);
+  options.min_bytes_per_second = static_cast<uint64_t>(config.min_bytes_per_second);
+  options.plain_http_allowed = [&config, registries](const std::string& host) {
+    return PlainHttpAllowed(host, *registries, config);
   };
-  std::shared_ptr<Source> source(new Source(config));
+  options.tls_of = [&config](const std::string& host) {
+    return FindCertsOfUrl(config.certs_dirs, host);
+  };
+  std::shared_ptr<Source> source(new Source(config, std::move(registries), ranges));
   for (const Endpoint& endpoint : endpoints) {
-    Credentials own = credentials;
-    if (endpoint.mirror || own.empty()) {
-      ASSIGN_OR_RETURN(
-          own, FromAuthFile(config.auth_file, endpoint.mirror ? endpoint.host : reference.domain,
-                            endpoint.repository));
-    }
+    ASSIGN_OR_RETURN(Credentials own, credentials.For(ctx, endpoint));
     source->clients_.push_back(
         std::make_unique<RegistryClient>(endpoint, std::move(own), options, pool));
+    source->range_support_.emplace_back();
   }
   return source;
 }
 
-RegistryClient& Source::ClientAt(size_t nth) {
-  return *clients_[(preferred_.load() + nth) % clients_.size()];
+absl::StatusOr<std::shared_ptr<Source>> Source::Create(Context& ctx, const Reference& reference,
+                                                       const PullRequest& request,
+                                                       const config::Image& config) {
+  ASSIGN_OR_RETURN(RegistriesConf conf,
+                   LoadRegistriesConf({.file = config.registries_conf,
+                                       .directory = config.registries_conf_dir,
+                                       .short_name_aliases = config.short_name_aliases}));
+  return Create(ctx, reference, request, config,
+                std::make_shared<const RegistriesConf>(std::move(conf)));
 }
 
 Digest Source::HeadManifest(Context& ctx, const std::string& tag) {
@@ -134,7 +136,7 @@ Digest Source::HeadManifest(Context& ctx, const std::string& tag) {
   const BodySink ignore = [](const HttpResponse&, std::span<const uint8_t>) {
     return absl::OkStatus();
   };
-  auto response = ClientAt(0).Send(ctx, request, ignore);
+  auto response = clients_[IndexOf(0)]->Send(ctx, request, ignore);
   if (!response.ok() || response->status != 200) {
     return {};
   }
@@ -144,9 +146,9 @@ Digest Source::HeadManifest(Context& ctx, const std::string& tag) {
 absl::StatusOr<Document> Source::FetchManifest(Context& ctx, const std::string& tag_or_digest) {
   std::vector<std::string> mirrors;
   for (size_t i = 0;; ++i) {
-    auto document = ManifestFrom(ctx, ClientAt(i), tag_or_digest);
+    auto document = ManifestFrom(ctx, *clients_[IndexOf(i)], tag_or_digest);
     if (document.ok()) {
-      preferred_ = (preferred_.load() + i) % clients_.size();
+      preferred_ = IndexOf(i);
       return document;
     }
     RETURN_IF_ERROR(ctx.Check());
@@ -195,24 +197,15 @@ absl::StatusOr<std::string> Source::FetchBlob(Context& ctx, const Descriptor& bl
   return bytes;
 }
 
-// One blob on its way, over however many transfers.
-struct Source::Transfer {
-  const Descriptor& blob;
-  const ByteSink& sink;
-  const std::string path;
-  const std::string url;
-  uint64_t done = 0;
-  bool final = false;      // the failure is not the transfer's: no endpoint can mend it
-  bool cut_short = false;  // the body ended early, as if it were complete
-  milliseconds wanted_pause{0};
-};
-
 absl::Status Source::StreamBlob(Context& ctx, const Descriptor& blob, size_t first,
                                 const ByteSink& sink) {
-  Transfer transfer{.blob = blob, .sink = sink, .path = "blobs/" + blob.digest.text(), .url = ""};
+  Transfer transfer{
+      .blob = blob, .sink = sink, .path = "blobs/" + blob.digest.text(), .end = blob.size};
   std::vector<std::string> others;
   for (size_t i = first;; ++i) {
-    const absl::Status status = StreamFrom(ctx, ClientAt(i), transfer);
+    const size_t index = IndexOf(i);
+    const absl::Status status =
+        RunBlobTransfer(ctx, *clients_[index], transfer, ranges_, range_support_[index]);
     if (status.ok() || transfer.final || !ctx.Check().ok()) {
       return status;
     }
@@ -226,7 +219,7 @@ absl::Status Source::StreamBlob(Context& ctx, const Descriptor& blob, size_t fir
 absl::Status Source::CheckForeign(const std::string& text) const {
   ASSIGN_OR_RETURN(const Url url, Url::Parse(text));
   // The author of an image must not make the node ask its own plain services.
-  if (url.scheme == "http" && !IsInsecureRegistry(url.host, config_)) {
+  if (url.scheme == "http" && !IsInsecureRegistry(url.host, *registries_, config_)) {
     return PermissionDenied("{} is plain http (image.insecure_registries does not list it)",
                             url.ForMessage());
   }
@@ -235,15 +228,19 @@ absl::Status Source::CheckForeign(const std::string& text) const {
 
 absl::Status Source::StreamForeign(Context& ctx, const Descriptor& blob, const ByteSink& sink) {
   absl::Status status = NotFound("its descriptor has no URL");
-  Transfer transfer{.blob = blob, .sink = sink, .path = "foreign layer", .url = ""};
+  uint64_t done = 0;
   for (const std::string& url : blob.urls) {
     status = CheckForeign(url);
     if (status.ok()) {
-      Transfer one{
-          .blob = blob, .sink = sink, .path = "foreign layer", .url = url, .done = transfer.done};
-      status = StreamFrom(ctx, *clients_.back(), one);
-      transfer.done = one.done;
-      if (status.ok() || one.final) {
+      Transfer transfer{.blob = blob,
+                        .sink = sink,
+                        .path = "foreign layer",
+                        .url = url,
+                        .done = done,
+                        .end = blob.size};
+      status = RunTransfer(ctx, *clients_.back(), transfer);
+      done = transfer.done;
+      if (status.ok() || transfer.final) {
         return status;
       }
     }
@@ -253,77 +250,6 @@ absl::Status Source::StreamForeign(Context& ctx, const Descriptor& blob, const B
       "layer {} of type '{}' is not in the registry, and cannot be had from its "
       "own URLs: {}",
       blob.digest.text(), blob.media_type, Message(status));
-}
-
-absl::Status Source::StreamFrom(Context& ctx, RegistryClient& client, Transfer& transfer) {
-  int failures = 0;
-  absl::Status status;
-  for (int i = 0; i < kMaxTransfers; ++i) {
-    const uint64_t before = transfer.done;
-    status = TransferOnce(ctx, client, transfer);
-    if (status.ok() || transfer.final) {
-      return status;
-    }
-    RETURN_IF_ERROR(ctx.Check());
-    const bool advanced = transfer.done > before;
-    const bool stalled = absl::IsDeadlineExceeded(status);
-    if (!IsTransient(status) && !((stalled || transfer.cut_short) && advanced)) {
-      return status;
-    }
-    failures = advanced ? 1 : failures + 1;
-    if (failures >= kAttempts) {
-      return status;
-    }
-    RETURN_IF_ERROR(PauseBeforeRetry(ctx, failures, transfer.wanted_pause));
-  }
-  return status;
-}
-
-absl::Status Source::TransferOnce(Context& ctx, RegistryClient& client, Transfer& transfer) {
-  const uint64_t size = transfer.blob.size;
-  if (transfer.done == size && size > 0) {
-    return absl::OkStatus();
-  }
-  const std::string& host = client.endpoint().host;
-  const uint64_t offset = transfer.done;
-  uint64_t skip = offset;
-  bool started = false;
-  const BodySink sink = [&](const HttpResponse& response, std::span<const uint8_t> bytes) {
-    if (!started && response.status == 206) {
-      if (!response.Header("content-range").starts_with("bytes " + std::to_string(offset) + "-")) {
-        return Unknown("{} answers with another range than was asked for", host);
-      }
-      skip = 0;
-    }
-    started = true;
-    const size_t known = static_cast<size_t>(std::min<uint64_t>(skip, bytes.size()));
-    skip -= known;
-    bytes = bytes.subspan(known);
-    if (bytes.size() > size - transfer.done) {
-      transfer.final = true;
-      return DataLoss("{} sends more than the {} bytes of blob {}", host, size,
-                      transfer.blob.digest.text());
-    }
-    const absl::Status status = bytes.empty() ? absl::OkStatus() : transfer.sink(bytes);
-    transfer.final = !status.ok();
-    transfer.done += status.ok() ? bytes.size() : 0;
-    return status;
-  };
-  const RegistryRequest request = {
-      .path = transfer.path, .url = transfer.url, .accept = "*/*", .offset = offset};
-  transfer.cut_short = false;
-  transfer.wanted_pause = milliseconds(0);
-  ASSIGN_OR_RETURN(const HttpResponse response, client.Send(ctx, request, sink));
-  transfer.wanted_pause = RetryAfter(response);
-  if (response.status != 416) {
-    RETURN_IF_ERROR(StatusOf(response, host, transfer.path));
-  }
-  if (transfer.done < size) {
-    transfer.cut_short = true;
-    return DataLoss("{}: blob {} ends after {} of {} bytes", host, transfer.blob.digest.text(),
-                    transfer.done, size);
-  }
-  return absl::OkStatus();
 }
 
 }  // namespace davit::image

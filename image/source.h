@@ -9,6 +9,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <string>
 #include <vector>
@@ -20,7 +21,9 @@
 #include "image/decompress.h"
 #include "image/manifest.h"
 #include "image/puller.h"
+#include "image/ranges.h"
 #include "image/reference.h"
+#include "image/registries/registries.h"
 #include "image/registry_client.h"
 
 namespace davit::image {
@@ -33,8 +36,17 @@ struct Document {
 
 class Source {
  public:
-  static absl::StatusOr<std::shared_ptr<Source>> Create(const Reference& reference,
-                                                        const Credentials& credentials,
+  // Takes what credentials the request has, see image/auth/lookup.h. With `ranges`, which outlives
+  // it, large blobs come over several connections.
+  static absl::StatusOr<std::shared_ptr<Source>> Create(Context& ctx, const Reference& reference,
+                                                        const PullRequest& request,
+                                                        const config::Image& config,
+                                                        RegistriesPtr registries,
+                                                        RangePool* ranges = nullptr);
+
+  // With registries.conf as it is on the disk now, for who has no Registries at hand.
+  static absl::StatusOr<std::shared_ptr<Source>> Create(Context& ctx, const Reference& reference,
+                                                        const PullRequest& request,
                                                         const config::Image& config);
 
   // The digest the registry has for a tag; empty if it does not say, for whatever reason.
@@ -55,18 +67,22 @@ class Source {
   [[nodiscard]] size_t endpoint_count() const { return clients_.size(); }
 
  private:
-  struct Transfer;
-  explicit Source(const config::Image& config) : config_(config) {}
+  Source(const config::Image& config, RegistriesPtr registries, RangePool* ranges)
+      : config_(config), registries_(std::move(registries)), ranges_(ranges) {}
 
-  RegistryClient& ClientAt(size_t nth);
+  // The index of the nth endpoint to try.
+  [[nodiscard]] size_t IndexOf(size_t nth) const {
+    return (preferred_.load() + nth) % clients_.size();
+  }
   absl::StatusOr<Document> ManifestFrom(Context& ctx, RegistryClient& client,
                                         const std::string& tag_or_digest);
-  absl::Status StreamFrom(Context& ctx, RegistryClient& client, Transfer& transfer);
-  absl::Status TransferOnce(Context& ctx, RegistryClient& client, Transfer& transfer);
   [[nodiscard]] absl::Status CheckForeign(const std::string& url) const;
 
   const config::Image& config_;
+  const RegistriesPtr registries_;  // as they were when the pull began
+  RangePool* const ranges_;
   std::vector<std::unique_ptr<RegistryClient>> clients_;  // mirrors first, the origin last
+  std::deque<RangeSupport> range_support_;                // of each
   std::atomic<size_t> preferred_ = 0;                     // which one gave the manifest
 };
 

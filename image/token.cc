@@ -15,6 +15,7 @@ constexpr size_t kMaxAnswer = size_t{256} << 10U;
 absl::StatusOr<HttpRequest> MakeRequest(const TokenRequest& request) {
   HttpRequest http;
   http.progress_timeout = request.progress_timeout;
+  http.tls = request.tls;
   const std::string query =
       "service=" + PercentEncode(request.service) + "&scope=" + PercentEncode(request.scope);
   if (!request.identity_token.empty()) {

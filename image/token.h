@@ -10,7 +10,7 @@
 #include "absl/status/statusor.h"
 
 #include "base/context.h"
-#include "image/auth.h"
+#include "image/auth/login.h"
 #include "image/http.h"
 #include "image/url.h"
 
@@ -22,6 +22,7 @@ struct TokenRequest {
   std::string scope;
   Login login;                 // both empty: anonymous
   std::string identity_token;  // instead of the login
+  TlsPtr tls;                  // of the realm's host
   std::chrono::milliseconds progress_timeout{60000};
 };
 

@@ -368,7 +368,7 @@ TEST_F(CniFakeTest, HangingDelKeepsTheRecord) {
     RecordingPlugin("two", "[ $CNI_COMMAND = DEL ] && [ ! -e $REC/heal ] && exec sleep 1000\n" +
                                std::string(kGoodResult));
     ConfigureFakes({"one", "two"});
-    config_.del_timeout = milliseconds(300);
+    config_.del_timeout = milliseconds(2000);  // enough for a busy machine to start it
     const auto cni = MakeCni();
     const PodNetwork pod = MakePod();
     Context ctx;

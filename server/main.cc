@@ -38,6 +38,9 @@ struct Options {
   cli::ServeOptions serve;
   cli::PullOptions pull;
   std::string image_filter;
+  bool in_progress = false;
+  bool watch = false;
+  std::string trace;
   std::vector<std::string> images;
   cli::RunOptions run;
   cli::ListOptions list;
@@ -64,9 +67,14 @@ void AddImageCommands(CLI::App& app, Options& o, Chosen& chosen) {
       Command(app, chosen, "pull", "pull images", [&o] { return RunPull(o.globals, o.pull); });
   pull->add_option("IMAGE", o.pull.images)->required();
   pull->add_option("--creds", o.pull.credentials, "USER:PASSWORD");
-  auto* images = Command(app, chosen, "images", "list images",
-                         [&o] { return RunImages(o.globals, o.image_filter); });
+  pull->add_flag("--timing", o.pull.timing, "print how long each stage took");
+  auto* images = Command(app, chosen, "images", "list images", [&o] {
+    return o.in_progress ? RunRunningPulls(o.globals, o.watch)
+                         : RunImages(o.globals, o.image_filter);
+  });
   images->add_option("IMAGE", o.image_filter, "only this one");
+  auto* in_progress = images->add_flag("--in-progress", o.in_progress, "pulls that run now");
+  images->add_flag("--watch", o.watch, "until interrupted")->needs(in_progress);
   auto* rmi = Command(app, chosen, "rmi", "remove images by name or ID",
                       [&o] { return RunRemoveImages(o.globals, o.images); });
   rmi->add_option("IMAGE", o.images)->required();
@@ -130,6 +138,9 @@ void AddObservers(CLI::App& app, Options& o, Chosen& chosen) {
   logs->add_flag("-t,--timestamps", o.logs.timestamps);
   logs->add_option("--tail", o.logs.tail, "only the last lines");
   logs->add_option("--since", o.logs.since, "10m, or an RFC 3339 time");
+  auto* timeline = Command(app, chosen, "timeline", "how long the stages of operations took",
+                           [&o] { return RunTimeline(o.globals, o.trace); });
+  timeline->add_option("TRACE", o.trace, "of one operation (default: list the newest)");
   auto* inspect = Command(app, chosen, "inspect", "everything about containers, pods or images",
                           [&o] { return RunInspect(o.globals, o.inspect); });
   inspect->add_option("OBJECT", o.inspect)->required();

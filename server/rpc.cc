@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/rpc.h"
 
+#include "base/trace.h"
+
 namespace davit::server {
 
 grpc::Status ToGrpc(const absl::Status& status) {
@@ -20,6 +22,17 @@ Context::Clock::time_point DeadlineOf(const grpc::ServerContextBase& context) {
     return Context::Clock::time_point::max();
   }
   return Context::Clock::now() + std::chrono::duration_cast<Context::Clock::duration>(left);
+}
+
+void TakeTrace(const grpc::ServerContextBase& context, Context& ctx) {
+  const auto& metadata = context.client_metadata();
+  const auto parent = metadata.find("traceparent");
+  if (parent == metadata.end()) {
+    return;
+  }
+  if (const auto span = trace::ParseTraceparent({parent->second.data(), parent->second.size()})) {
+    ctx.SetSpan(*span);
+  }
 }
 
 void LogCall(const char* method, int64_t started_ns, const absl::Status& status) {

@@ -29,6 +29,8 @@ enum class RunOn { kGrpcThread, kExecutor };
 grpc::Status ToGrpc(const absl::Status& status);
 // The steady-clock moment of a gRPC deadline; max() for none.
 Context::Clock::time_point DeadlineOf(const grpc::ServerContextBase& context);
+// The span of the client's that the call belongs to, by its metadata `traceparent`.
+void TakeTrace(const grpc::ServerContextBase& context, Context& ctx);
 // Debug for success, info for failure: method, time taken, error.
 void LogCall(const char* method, int64_t started_ns, const absl::Status& status);
 
@@ -41,7 +43,9 @@ class UnaryCall final : public grpc::ServerUnaryReactor {
  public:
   UnaryCall(const char* method, grpc::CallbackServerContext* context, const Request* request,
             Response* response)
-      : method_(method), ctx_(DeadlineOf(*context)), request_(request), response_(response) {}
+      : method_(method), ctx_(DeadlineOf(*context)), request_(request), response_(response) {
+    TakeTrace(*context, ctx_);
+  }
 
   void Run(Node& node, Handler<Request, Response> handler) {
     const int64_t started = NowNanos();

@@ -51,11 +51,12 @@ void BoundMemory() {
   mallopt(M_TRIM_THRESHOLD, 128 << 10);
 }
 
-sigset_t BlockStopSignals() {
+sigset_t BlockSignals() {
   sigset_t stop;
   sigemptyset(&stop);
   sigaddset(&stop, SIGTERM);
   sigaddset(&stop, SIGINT);
+  sigaddset(&stop, SIGHUP);
   pthread_sigmask(SIG_BLOCK, &stop, nullptr);
   signal(SIGPIPE, SIG_IGN);
   return stop;
@@ -135,7 +136,8 @@ class Daemon {
                                   config_.image, JoinPath(config_.storage.run, "signatures"),
                                   std::move(signatures)));
     log::IfError(policy_->Sweep(*storage_), "forget signatures of images that are gone");
-    ASSIGN_OR_RETURN(puller_, image::Puller::Create(config_.image, *storage_, *policy_, pulls_));
+    ASSIGN_OR_RETURN(
+        puller_, image::Puller::Create(config_.image, *storage_, *policy_, pulls_, loop_.get()));
     return absl::OkStatus();
   }
 
@@ -219,11 +221,24 @@ absl::StatusOr<std::unique_ptr<grpc::Server>> Listen(const std::string& socket,
   return server;
 }
 
+// The signal that ends the daemon; until then SIGHUP reads again what is not in the configuration.
+int AwaitStop(const sigset_t& signals, Daemon& daemon) {
+  while (true) {
+    int number = 0;
+    sigwait(&signals, &number);
+    if (number != SIGHUP) {
+      return number;
+    }
+    log::Info("SIGHUP: reading the registries again");
+    static_cast<void>(daemon.node().puller.Reload());  // logged and kept there
+  }
+}
+
 }  // namespace
 
 absl::Status Serve(const config::Config& config) {
   BoundMemory();
-  const sigset_t stop = BlockStopSignals();
+  const sigset_t signals = BlockSignals();
   RETURN_IF_ERROR(failpoint::LoadFromEnvironment());
   ASSIGN_OR_RETURN(auto daemon, Daemon::Create(config));
   RuntimeServiceImpl runtime_service(daemon->node(), daemon->calls());
@@ -236,8 +251,7 @@ absl::Status Serve(const config::Config& config) {
             daemon->node().runtimes.default_name(), CgroupModeName(daemon->node().cgroups.mode()));
   sd_notify(0, "READY=1");
 
-  int signal_number = 0;
-  sigwait(&stop, &signal_number);
+  const int signal_number = AwaitStop(signals, *daemon);
   sd_notify(0, "STOPPING=1");
   log::Info("signal {}: davit stops serving; containers go on", signal_number);
   server->Shutdown(std::chrono::system_clock::now() + kShutdownGrace);

@@ -22,6 +22,7 @@
 #include "base/status.h"
 #include "base/subprocess.h"
 #include "image/policy/checker.h"
+#include "image/reference.h"
 #include "server/container/container_rpcs.h"
 #include "server/container/exit_watcher.h"
 #include "server/paths.h"
@@ -68,6 +69,12 @@ class FileCni final : public network::Cni {
 
 class NoPuller final : public image::Puller {
  public:
+  absl::StatusOr<std::vector<std::string>> Names(const std::string& name) override {
+    ASSIGN_OR_RETURN(const auto reference, image::Reference::Parse(name));
+    return std::vector<std::string>{reference.canonical()};
+  }
+  absl::Status Reload() override { return absl::OkStatus(); }
+  [[nodiscard]] absl::Status reload_error() const override { return absl::OkStatus(); }
   absl::StatusOr<image::PullResult> Pull(Context&, const image::PullRequest& request,
                                          const image::ProgressFn&) override {
     return Unavailable("no registry has {}", request.name);

@@ -19,6 +19,7 @@
 #include "base/status.h"
 #include "base/text.h"
 #include "base/time.h"
+#include "base/trace.h"
 #include "storage/layer_writer.h"
 #include "storage/overlay.h"
 
@@ -182,6 +183,7 @@ class Placement {
 absl::Status SyncData(const State& state) {
   RETURN_IF_ERROR(failpoint::Hit("storage.commit_image.before_sync"));
   if (state.options().sync) {
+    const trace::Span span("sync");
     ASSIGN_OR_RETURN(const UniqueFd dir, Open(state.paths().Layers(), O_RDONLY | O_DIRECTORY));
     if (syncfs(dir.get()) != 0) {
       return ErrnoStatus(errno, "write the layers to the disk below " + state.paths().root());

@@ -103,8 +103,8 @@ struct Options {
   uint64_t max_layer_ratio = 2000;  // unpacked to compressed, from 1 GiB unpacked on; 0: no limit
   bool layer_devices = true;        // else a layer with device nodes is refused
   std::vector<std::string> mount_options;
-  uint64_t rootfs_size = 0;  // default of RootfsSpec::size_limit; 0: no limit
-  std::string unpack_path;   // davit-unpack; "": looked for by FindUnpackProgram
+  uint64_t rootfs_size = 0;      // default of RootfsSpec::size_limit; 0: no limit
+  std::string unpack_path = {};  // davit-unpack; "": looked for by FindUnpackProgram
 };
 
 // What the writer may assume of a layer before it has seen it.

@@ -6,9 +6,9 @@
 # shellcheck disable=SC2034  # looked up by name
 packages_build=(
   g++ meson ninja-build pkg-config ccache git
-  libabsl-dev libarchive-dev libbenchmark-dev libboost1.81-dev libcap-dev libcli11-dev libcurl4-openssl-dev libfmt-dev
-  libgmock-dev libgrpc++-dev libgtest-dev libisal-dev libprotobuf-dev libseccomp-dev
-  libsqlite3-dev libssl-dev libsystemd-dev libyaml-cpp-dev libzstd-dev musl-tools
+  libabsl-dev libarchive-dev libbenchmark-dev libboost1.81-dev libcap-dev libcli11-dev
+  libcurl4-openssl-dev libfmt-dev libgmock-dev libgrpc++-dev libgtest-dev libisal-dev libprotobuf-dev libseccomp-dev
+  libsqlite3-dev libssl-dev libsystemd-dev libtomlplusplus-dev libyaml-cpp-dev libzstd-dev musl-tools
   nlohmann-json3-dev protobuf-compiler protobuf-compiler-grpc zlib1g-dev
 )
 # shellcheck disable=SC2034
@@ -16,6 +16,6 @@ packages_run=(crun runc containernetworking-plugins gpg iptables iproute2 procps
 # shellcheck disable=SC2034
 packages_demo=(busybox-static ca-certificates curl docker-registry jq)
 # shellcheck disable=SC2034
-packages_test=(clang-format-16 gpg-agent gpgconf skopeo sqlite3 umoci)
+packages_test=(clang-format-16 gpg-agent gpgconf openssl skopeo sqlite3 umoci)
 # shellcheck disable=SC2034
 packages_bench=(containerd)

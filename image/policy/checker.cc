@@ -5,6 +5,7 @@
 #include <iterator>
 #include <set>
 
+#include "base/cri_errors.h"
 #include "base/file.h"
 #include "base/id.h"
 #include "base/log.h"
@@ -172,7 +173,7 @@ absl::StatusOr<std::vector<Signature>> PolicyChecker::Fetch(Context& ctx, const 
   ctx.SetStage("fetch signatures of " + claim.name.canonical());
   std::shared_ptr<Source> source;
   if (locations.attachments) {
-    ASSIGN_OR_RETURN(source, Source::Create(claim.name, request.credentials, config_));
+    ASSIGN_OR_RETURN(source, Source::Create(ctx, claim.name, request, config_));
   }
   std::vector<Signature> signatures;
   for (const Digest& manifest : claim.manifests) {

@@ -30,8 +30,6 @@
 
 namespace davit::image {
 
-inline constexpr const char* kSignatureValidationFailed = "SignatureValidationFailed";
-
 class PolicyChecker {
  public:
   // `scratch`: a directory for temporary files of its own, emptied here; best on a tmpfs. `store`

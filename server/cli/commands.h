@@ -29,10 +29,15 @@ absl::Status RunServe(const ServeOptions& options);
 struct PullOptions {
   std::vector<std::string> images;
   std::string credentials;  // user:password
+  bool timing = false;      // how long each stage took
 };
 absl::Status RunPull(const Globals& globals, const PullOptions& options);
 
 absl::Status RunImages(const Globals& globals, const std::string& filter);
+// `watch`: redrawn until interrupted.
+absl::Status RunRunningPulls(const Globals& globals, bool watch);
+// Of one operation; "": a list of the newest.
+absl::Status RunTimeline(const Globals& globals, const std::string& trace_id);
 absl::Status RunRemoveImages(const Globals& globals, const std::vector<std::string>& images);
 
 struct RunOptions {

@@ -3,13 +3,15 @@
 
 #include "base/status.h"
 #include "config/load.h"
+#include "image/puller.h"
 #include "server/cli/commands.h"
 
 namespace davit::server::cli {
 
 absl::Status RunConfig(const ConfigOptions& options) {
   if (!options.check_file.empty()) {
-    RETURN_IF_ERROR(config::LoadFile(options.check_file).status());
+    ASSIGN_OR_RETURN(const config::Config checked, config::LoadFile(options.check_file));
+    RETURN_IF_ERROR(image::CheckRegistries(checked.image));
     fmt::print("{}: ok\n", options.check_file);
     return absl::OkStatus();
   }

@@ -36,7 +36,7 @@ absl::StatusOr<config::Config> ConfigOf(const PolicyOptions& options) {
 // The manifests that the name leads to on this platform.
 absl::StatusOr<image::ImageClaim> Resolve(Context& ctx, const image::Reference& name,
                                           const config::Image& config) {
-  ASSIGN_OR_RETURN(const auto source, image::Source::Create(name, {}, config));
+  ASSIGN_OR_RETURN(const auto source, image::Source::Create(ctx, name, {.name = ""}, config));
   std::string wanted = name.manifest_reference();
   image::ImageClaim claim{.name = name, .manifests = {}};
   for (int depth = 0; depth <= kMaxIndexDepth; ++depth) {

@@ -13,6 +13,7 @@ namespace {
 
 constexpr size_t kBarWidth = 32;
 constexpr size_t kDigestDigits = 12;
+constexpr int kMostLines = 16;  // of one image
 
 std::string ShortDigest(const std::string& digest) {
   const size_t colon = digest.find(':');
@@ -55,23 +56,72 @@ std::string PullProgress::Line(const davit::v1::LayerProgress& layer) {
   }
 }
 
-void PullProgress::Show(const davit::v1::PullImageProgress& progress) {
+PullProgress::PullProgress(bool terminal, std::vector<std::string> images) : terminal_(terminal) {
+  absl::MutexLock lock(&mutex_);
+  for (std::string& name : images) {
+    images_.push_back({.name = std::move(name), .progress = {}});
+  }
+}
+
+void PullProgress::Show(size_t image, const davit::v1::PullImageProgress& progress) {
+  absl::MutexLock lock(&mutex_);
   if (!terminal_) {
-    for (const auto& layer : progress.layers()) {
-      if (Finished(layer) && reported_.insert(layer.digest()).second) {
-        fmt::print("{}\n", Line(layer));
-      }
-    }
-    std::fflush(stdout);
+    Report(progress);
     return;
   }
-  if (drawn_lines_ > 0) {
-    fmt::print("\x1b[{}A", drawn_lines_);
+  images_[image].progress = progress;
+  Draw();
+}
+
+void PullProgress::Print(const std::string& text) {
+  absl::MutexLock lock(&mutex_);
+  Erase();
+  fmt::print("{}", text);
+  if (terminal_) {
+    Draw();
   }
+  std::fflush(stdout);
+}
+
+void PullProgress::Report(const davit::v1::PullImageProgress& progress) {
   for (const auto& layer : progress.layers()) {
-    fmt::print("\x1b[2K{}\n", Line(layer));
+    if (Finished(layer) && reported_.insert(layer.digest()).second) {
+      fmt::print("{}\n", Line(layer));
+    }
   }
-  drawn_lines_ = progress.layers_size();
+  std::fflush(stdout);
+}
+
+void PullProgress::Erase() {
+  if (drawn_lines_ > 0) {
+    fmt::print("\x1b[{}A\x1b[J", drawn_lines_);
+  }
+  drawn_lines_ = 0;
+}
+
+void PullProgress::Draw() {
+  Erase();
+  for (const Image& image : images_) {
+    const auto& layers = image.progress.layers();
+    if (images_.size() > 1 && !layers.empty()) {
+      fmt::print("{}\n", image.name);
+      ++drawn_lines_;
+    }
+    // More would scroll away, and what has scrolled away cannot be redrawn.
+    const bool all = layers.size() <= kMostLines;
+    int finished = 0;
+    for (const auto& layer : layers) {
+      finished += Finished(layer) ? 1 : 0;
+      if (all || layer.state() == davit::v1::LAYER_FETCHING) {
+        fmt::print("{}\n", Line(layer));
+        ++drawn_lines_;
+      }
+    }
+    if (!all) {
+      fmt::print("{} of {} layers done\n", finished, layers.size());
+      ++drawn_lines_;
+    }
+  }
   std::fflush(stdout);
 }
 

@@ -113,7 +113,8 @@ absl::Status PullIfMissing(Client& client, const RunOptions& options) {
   }
   davit::v1::PullImageRequest request;
   request.mutable_image()->set_image(options.image);
-  return PullOne(client, request, ::isatty(STDOUT_FILENO) == 0).status();
+  PullProgress bars(true, {options.image});
+  return PullOne(client, request, ::isatty(STDOUT_FILENO) == 1 ? &bars : nullptr).status();
 }
 
 absl::Status RemovePod(Client& client, const std::string& pod) {

@@ -57,7 +57,7 @@ TEST_F(LogOptions, NoNameBreaksTheJournalsFields) {
   const std::string fields = JournalFields(std::string(64, 'a'), sandbox_, container_);
   EXPECT_EQ(fields.find("\nEVIL"), std::string::npos);
   EXPECT_NE(fields.find("KUBERNETES_NAMESPACE=ns\n"), std::string::npos);
-  EXPECT_NE(fields.find("CONTAINER_ID=aaaaaaaaaaaaa"), std::string::npos);
+  EXPECT_NE(fields.find("CONTAINER_ID=aaaaaaaaaaaa\n"), std::string::npos);
   EXPECT_EQ(fields.back(), '\n');
 }
 

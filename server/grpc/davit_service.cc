@@ -6,7 +6,10 @@
 
 #include "absl/synchronization/mutex.h"
 
+#include "server/grpc/watch_pulls.h"
 #include "server/image/pull_request.h"
+#include "server/image/pulls_in_progress.h"
+#include "server/runtime/timeline.h"
 
 namespace davit::server {
 namespace {
@@ -16,11 +19,7 @@ using davit::v1::PullImageProgress;
 PullImageProgress ToMessage(const std::vector<image::LayerProgress>& layers) {
   PullImageProgress message;
   for (const auto& layer : layers) {
-    auto* out = message.add_layers();
-    out->set_digest(layer.blob.text());
-    out->set_total_bytes(layer.total_bytes);
-    out->set_done_bytes(layer.done_bytes);
-    out->set_state(static_cast<davit::v1::LayerState>(layer.state));
+    server::ToMessage(layer, *message.add_layers());
   }
   return message;
 }
@@ -29,7 +28,9 @@ PullImageProgress ToMessage(const std::vector<image::LayerProgress>& layers) {
 class PullCall final : public grpc::ServerWriteReactor<PullImageProgress> {
  public:
   PullCall(grpc::CallbackServerContext* context, const davit::v1::PullImageRequest* request)
-      : ctx_(DeadlineOf(*context)), request_(*request) {}
+      : ctx_(DeadlineOf(*context)), request_(*request) {
+    TakeTrace(*context, ctx_);
+  }
 
   void Run(Node& node) {
     const int64_t started = NowNanos();
@@ -42,6 +43,7 @@ class PullCall final : public grpc::ServerWriteReactor<PullImageProgress> {
       last.set_image_id(result->image_id);
       last.set_image_ref(result->reference);
       last.set_already_present(result->already_present);
+      last.set_trace_id(result->trace);
     }
     End(std::move(last), ToGrpc(result.status()));
   }
@@ -118,6 +120,18 @@ grpc::ServerWriteReactor<PullImageProgress>* DavitServiceImpl::PullImage(
   auto* call = new PullCall(context, request);
   calls_.Run([this, call] { call->Run(node_); });
   return call;
+}
+
+grpc::ServerWriteReactor<davit::v1::PullsInProgress>* DavitServiceImpl::WatchPulls(
+    grpc::CallbackServerContext* /*context*/, const davit::v1::WatchPullsRequest* request) {
+  return server::WatchPulls(node_, *request);
+}
+
+grpc::ServerUnaryReactor* DavitServiceImpl::Timeline(grpc::CallbackServerContext* context,
+                                                     const davit::v1::TimelineRequest* request,
+                                                     davit::v1::TimelineResponse* response) {
+  return Dispatcher{node_, calls_}.Dispatch(RunOn::kGrpcThread, "Timeline", context, request,
+                                            response, &server::Timeline);
 }
 
 }  // namespace davit::server

@@ -14,6 +14,11 @@ class DavitServiceImpl final : public davit::v1::Davit::CallbackService {
 
   grpc::ServerWriteReactor<davit::v1::PullImageProgress>* PullImage(
       grpc::CallbackServerContext* context, const davit::v1::PullImageRequest* request) override;
+  grpc::ServerWriteReactor<davit::v1::PullsInProgress>* WatchPulls(
+      grpc::CallbackServerContext* context, const davit::v1::WatchPullsRequest* request) override;
+  grpc::ServerUnaryReactor* Timeline(grpc::CallbackServerContext* context,
+                                     const davit::v1::TimelineRequest* request,
+                                     davit::v1::TimelineResponse* response) override;
 
  private:
   Node& node_;

@@ -3,7 +3,6 @@
 
 #include "base/text.h"
 #include "image/image_config.h"
-#include "image/reference.h"
 
 namespace davit::server {
 namespace {
@@ -46,13 +45,6 @@ runtime::v1::Image ToCri(const storage::ImageRecord& record) {
   return image;
 }
 
-absl::StatusOr<std::string> CanonicalName(const Node& node, const std::string& name) {
-  const auto& search = node.config.image.unqualified_search;
-  ASSIGN_OR_RETURN(auto reference, search.empty() ? image::Reference::Parse(name)
-                                                  : image::Reference::Parse(name, search.front()));
-  return reference.canonical();
-}
-
 absl::StatusOr<std::optional<std::shared_ptr<const storage::ImageRecord>>> FindImage(
     const Node& node, const std::string& name) {
   if (name.empty()) {
@@ -67,8 +59,14 @@ absl::StatusOr<std::optional<std::shared_ptr<const storage::ImageRecord>>> FindI
       return found;
     }
   }
-  ASSIGN_OR_RETURN(const std::string canonical, CanonicalName(node, name));
-  return node.storage.FindImage(canonical);
+  ASSIGN_OR_RETURN(const std::vector<std::string> names, node.puller.Names(name));
+  for (const std::string& canonical : names) {
+    ASSIGN_OR_RETURN(auto found, node.storage.FindImage(canonical));
+    if (found) {
+      return found;
+    }
+  }
+  return std::nullopt;
 }
 
 }  // namespace davit::server

@@ -25,7 +25,4 @@ runtime::v1::Image ToCri(const storage::ImageRecord& record);
 absl::StatusOr<std::optional<std::shared_ptr<const storage::ImageRecord>>> FindImage(
     const Node& node, const std::string& name);
 
-// The canonical form of a name that is not an ID, as storage keys it.
-absl::StatusOr<std::string> CanonicalName(const Node& node, const std::string& name);
-
 }  // namespace davit::server

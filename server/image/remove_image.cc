@@ -26,12 +26,15 @@ absl::StatusOr<runtime::v1::RemoveImageResponse> RemoveImage(
   if (!found) {
     return runtime::v1::RemoveImageResponse();
   }
-  auto canonical = CanonicalName(node, name);
-  if (canonical.ok() && HasName(**found, *canonical)) {
-    RETURN_IF_ERROR(node.storage.RemoveImageName(*canonical));
-  } else {
-    RETURN_IF_ERROR(node.storage.RemoveImage((*found)->id));
+  const auto names = node.puller.Names(name);
+  for (const std::string& canonical : names.value_or(std::vector<std::string>())) {
+    if (HasName(**found, canonical)) {
+      RETURN_IF_ERROR(node.storage.RemoveImageName(canonical));
+      log::IfError(node.policy.Sweep(node.storage), "forget signatures of images that are gone");
+      return runtime::v1::RemoveImageResponse();
+    }
   }
+  RETURN_IF_ERROR(node.storage.RemoveImage((*found)->id));
   log::IfError(node.policy.Sweep(node.storage), "forget signatures of images that are gone");
   return runtime::v1::RemoveImageResponse();
 }

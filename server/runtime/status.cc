@@ -62,6 +62,9 @@ std::string VerboseInfo(const Node& node) {
       {"signaturePolicy", node.policy.Describe()},
       {"rootfsSizeLimits", SizeLimits(node)},
   };
+  if (const absl::Status registries = node.puller.reload_error(); !registries.ok()) {
+    info["registriesError"] = Message(registries);
+  }
   if (auto network = ParseJson(node.cni.DescribeJson(), "network description"); network.ok()) {
     info["network"] = *std::move(network);
   }

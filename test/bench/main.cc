@@ -4,8 +4,11 @@
 //
 //   rounds  makes a pod with one container, runs /bin/true in it, removes it; again and again
 //   hold    makes many pods, says "ready", and removes them when its standard input ends
-//   pull    pulls the image, removing it in between
+//   pull    pulls the image, removing it in between; with --clients from so many clients at once
+//   remove  removes the image
+//   list    lists the images, again and again
 
+#include <chrono>
 #include <cstdio>
 #include <functional>
 #include <string>
@@ -31,6 +34,7 @@ struct Options {
   int execs = 3;
   int parallel = 1;
   int count = 50;
+  int clients = 1;
   bool json = false;
 };
 
@@ -103,7 +107,47 @@ absl::Status RunHold(const Options& options) {
   return status;
 }
 
+// All at once; the time is that until the last has it.
+absl::Status PullFromMany(const Options& options) {
+  std::vector<absl::Status> results(options.clients);
+  std::vector<std::thread> clients;
+  const auto begin = std::chrono::steady_clock::now();
+  for (int i = 0; i < options.clients; ++i) {
+    clients.emplace_back([&, i] {
+      Samples own;
+      results[i] = NodeClient::Create(options.target)->Pull(own);
+    });
+  }
+  for (auto& client : clients) {
+    client.join();
+  }
+  Samples samples;
+  samples.Add(
+      "PullImage",
+      std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begin).count());
+  for (const absl::Status& result : results) {
+    RETURN_IF_ERROR(result);
+  }
+  Print(options, samples);
+  return absl::OkStatus();
+}
+
+absl::Status RunList(const Options& options) {
+  const auto client = NodeClient::Create(options.target);
+  Samples warm_up;
+  RETURN_IF_ERROR(client->ListImages(warm_up));
+  Samples samples;
+  for (int i = 0; i < options.rounds; ++i) {
+    RETURN_IF_ERROR(client->ListImages(samples));
+  }
+  Print(options, samples);
+  return absl::OkStatus();
+}
+
 absl::Status RunPull(const Options& options) {
+  if (options.clients > 1) {
+    return PullFromMany(options);
+  }
   const auto client = NodeClient::Create(options.target);
   Samples samples;
   RETURN_IF_ERROR(client->Pull(samples));
@@ -141,7 +185,18 @@ int main(int argc, char** argv) {
   hold->callback([&] { chosen = [&] { return RunHold(options); }; });
   auto* pull = app.add_subcommand("pull", "time a pull");
   pull->add_option("--rounds", options.rounds, "pulls");
+  pull->add_option("--clients", options.clients, "that pull at once, one round")
+      ->check(CLI::Range(1, 256));
   pull->callback([&] { chosen = [&] { return RunPull(options); }; });
+  app.add_subcommand("remove", "remove the image")->callback([&] {
+    chosen = [&]() -> absl::Status {
+      Samples ignored;
+      return NodeClient::Create(options.target)->RemoveImage(ignored);
+    };
+  });
+  auto* list = app.add_subcommand("list", "time ListImages");
+  list->add_option("--rounds", options.rounds, "calls");
+  list->callback([&] { chosen = [&] { return RunList(options); }; });
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

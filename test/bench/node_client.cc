@@ -15,7 +15,7 @@ namespace {
 namespace v1 = runtime::v1;
 using Clock = std::chrono::steady_clock;
 
-constexpr std::chrono::seconds kDeadline{120};
+constexpr std::chrono::seconds kDeadline{600};
 constexpr int64_t kStopTimeoutSeconds = 10;
 // Ends at once when asked to, and costs nothing until then.
 constexpr char kWork[] = "trap 'exit 0' TERM; sleep 1000000 & wait";
@@ -37,6 +37,12 @@ class GrpcNodeClient final : public NodeClient {
     v1::PullImageRequest request;
     request.mutable_image()->set_image(target_.image);
     return Call(samples, "PullImage", *image_, &v1::ImageService::Stub::PullImage, request)
+        .status();
+  }
+
+  absl::Status ListImages(Samples& samples) override {
+    return Call(samples, "ListImages", *image_, &v1::ImageService::Stub::ListImages,
+                v1::ListImagesRequest())
         .status();
   }
 

@@ -32,6 +32,7 @@ class NodeClient {
   virtual ~NodeClient() = default;
 
   virtual absl::Status Pull(Samples& samples) = 0;
+  virtual absl::Status ListImages(Samples& samples) = 0;
   virtual absl::Status RemoveImage(Samples& samples) = 0;
   // From nothing to a running container. On failure what was made is removed.
   virtual absl::StatusOr<PodAndContainer> Run(const std::string& name, Samples& samples) = 0;

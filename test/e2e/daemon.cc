@@ -29,6 +29,14 @@ runtime:
 storage:
   root: {dir}/root
   run: {dir}/run
+image:
+  registries_conf: {dir}/registries.conf
+  registries_conf_dir: {dir}/registries.conf.d
+  short_name_aliases: {dir}/short-name-aliases.conf
+  certs_dirs: [{dir}/certs.d]
+  hosts_dirs: [{dir}/hosts.d]
+  auth_file: {dir}/auth.json
+  namespaced_auth_dir: {dir}/auth
 network:
   config_dir: {dir}/net.d
   plugin_dirs: [{dir}/cni-bin, /usr/lib/cni]

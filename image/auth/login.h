@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Credentials: what the request carries, and the auth file of Docker and Podman. They never appear
-// in an error or a log.
+// Credentials as they go into a header. They never appear in an error or a log.
 #pragma once
 
 #include <string>
@@ -9,7 +8,6 @@
 #include "absl/status/statusor.h"
 
 #include "image/puller.h"
-#include "image/reference.h"
 
 namespace davit::image {
 
@@ -26,10 +24,5 @@ absl::StatusOr<Login> LoginOf(const Credentials& credentials);
 
 // A key that tells credentials apart without holding them.
 [[nodiscard]] std::string Fingerprint(const Credentials& credentials);
-
-// The entry of `file` for `domain`/`path`: the longest key that is a prefix of it; empty if there
-// is none or no file. FailedPrecondition names a file that cannot be read.
-absl::StatusOr<Credentials> FromAuthFile(const std::string& file, const std::string& domain,
-                                         const std::string& path);
 
 }  // namespace davit::image
