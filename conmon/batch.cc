@@ -35,6 +35,7 @@ void Batch::AddNote(Text content) {
 void Batch::Write() {
   if (count_ > 0) {
     log_.file.Append(parts_, count_);
+    log_.Flushed();
   }
   count_ = 0;
 }

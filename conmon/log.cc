@@ -10,13 +10,18 @@ void Log::Limit(uint64_t rate, uint64_t size) {
 }
 
 Refusal Log::Admit(size_t bytes, int64_t now_ms) {
-  if (max_size_ > 0 && file.size() + bytes > max_size_) {
+  const uint64_t more = unwritten_ + bytes;
+  if (max_size_ > 0 && file.size() + more > max_size_) {
     file.MeasureSize();
-    if (file.size() + bytes > max_size_) {
+    if (file.size() + more > max_size_) {
       return Refusal::kSize;
     }
   }
-  return limit_.Take(bytes, now_ms) ? Refusal::kNone : Refusal::kRate;
+  if (!limit_.Take(bytes, now_ms)) {
+    return Refusal::kRate;
+  }
+  unwritten_ = more;
+  return Refusal::kNone;
 }
 
 bool Log::Recovered(Refusal refusal, int64_t now_ms) {

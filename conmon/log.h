@@ -28,6 +28,8 @@ class Log {
 
   // Whether an entry of so many bytes may be logged now; counts it if so.
   Refusal Admit(size_t bytes, int64_t now_ms);
+  // What was admitted has been given to the file.
+  void Flushed() { unwritten_ = 0; }
   // Whether lines refused for this reason would be admitted again.
   bool Recovered(Refusal refusal, int64_t now_ms);
 
@@ -41,6 +43,7 @@ class Log {
   RateLimit limit_;
   uint64_t rate_ = 0;
   uint64_t max_size_ = 0;
+  uint64_t unwritten_ = 0;  // bytes admitted that the file's size does not tell yet
   uint64_t refused_lines_ = 0;
   uint64_t refused_bytes_ = 0;
 };

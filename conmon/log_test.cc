@@ -352,6 +352,21 @@ TEST_F(StreamTest, AFullLogSaysSoAndGoesOnWhenRotated) {
   EXPECT_NE(Contents(log_path_).find("after truncation"), std::string::npos);
 }
 
+TEST_F(StreamTest, TheSizeHoldsWithinOneRead) {
+  Stream stream;
+  Open(stream, 100);
+  log_.Limit(0, 1000);
+  std::string burst;
+  for (int i = 0; i < 1000; ++i) {
+    burst += "line\n";
+  }
+  ASSERT_EQ(write(writer_.get(), burst.data(), burst.size()), static_cast<ssize_t>(burst.size()));
+  stream.Read(log_);
+  const std::string log = Contents(log_path_);
+  EXPECT_LE(log.find(" stdout F davit: this log has reached"), 1000U + 30U);
+  EXPECT_LT(log.size(), 1000U + 200U) << "but for the note";
+}
+
 TEST(RateLimit, LetsThroughItsRateAndPaysDebtsFirst) {
   RateLimit limit;
   EXPECT_TRUE(limit.Take(size_t{1} << 40U, 0)) << "no limit";

@@ -45,8 +45,7 @@ class RegistryConfigTest : public E2eTest {
 
 TEST_F(RegistryConfigTest, ChangesCountAtOnceAndMistakesChangeNothing) {
   registry().Image("busybox");
-  ExpectError(TryPull("moved.invalid/busybox:latest").status(), Code::kUnavailable,
-              "moved.invalid");
+  ExpectError(TryPull("moved.invalid/busybox:latest").status(), Code::kUnknown, "moved.invalid");
   Conf(
       "[[registry]]\nprefix = 'moved.invalid'\nlocation = '127.0.0.1:5000'\n"
       "[[registry]]\nlocation = 'blocked.invalid'\nblocked = true\n"
