@@ -112,7 +112,8 @@ class PullKill : public E2eTest {
   // What is there is whole, and nothing else is there. The images that are there.
   std::set<std::string> ExpectSound() {
     std::set<std::string> present;
-    for (const auto& image : Must(client().ListImages()).images()) {
+    const auto list = Must(client().ListImages());
+    for (const auto& image : list.images()) {
       present.insert(image.id());
     }
     std::set<std::string> layers;
