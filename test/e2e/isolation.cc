@@ -102,6 +102,8 @@ void RemoveLeftovers() {
       std::fprintf(stderr, "%s\n", Message(removed).c_str());
     }
   }
+  // The tests' mounts are this process's too: what is mounted on the directory goes with it.
+  umount2(ProgramDir().c_str(), MNT_DETACH);
   if (absl::Status removed = RemoveTree(ProgramDir()); !removed.ok()) {
     std::fprintf(stderr, "%s\n", Message(removed).c_str());
   }
