@@ -30,7 +30,9 @@ FileTar::~FileTar() {
   if (output_->status.ok()) {
     output_->status = Cancelled("the tar was not finished");  // it must not be ended now
   }
-  archive_write_free(archive_);
+  archive_write_close(
+      archive_);                 // archive_write_free of libarchive 3.6 leaves this out, and leaks,
+  archive_write_free(archive_);  // where a write has failed
 }
 
 absl::Status FileTar::Failure(const char* what) const {
