@@ -11,13 +11,15 @@ namespace {
 
 constexpr int kMaxMessageBytes = 64 << 20;
 
-// A daemon that was restarted answers the first call after it listens.
+// A daemon that was restarted answers the first call after it listens: attempts come soon after
+// each other, but each has the time that a busy machine needs from the connection to the first
+// answer (the minimum between two attempts is that time too).
 grpc::ChannelArguments Arguments() {
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(kMaxMessageBytes);
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 20);
-  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 20);
+  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 5000);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 100);
   return arguments;
 }
