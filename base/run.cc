@@ -14,6 +14,7 @@
 #include <thread>
 
 #include "base/file.h"
+#include "base/pipe.h"
 #include "base/poll.h"
 #include "base/proc.h"
 #include "base/status.h"
@@ -61,17 +62,8 @@ struct Stream {
   }
 };
 
-struct Pipe {
-  UniqueFd reader;
-  UniqueFd writer;
-};
-
 absl::StatusOr<Pipe> MakeOutputPipe() {
-  std::array<int, 2> ends = {};
-  if (pipe2(ends.data(), O_CLOEXEC) != 0) {
-    return ErrnoStatus(errno, "make a pipe");
-  }
-  Pipe made{UniqueFd(ends[0]), UniqueFd(ends[1])};
+  ASSIGN_OR_RETURN(Pipe made, MakePipe());
   // Our end only: programs do not expect a standard output that says EAGAIN.
   if (fcntl(made.reader.get(), F_SETFL, O_NONBLOCK) != 0) {
     return ErrnoStatus(errno, "make a pipe non-blocking");

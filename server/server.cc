@@ -18,6 +18,7 @@
 #include "base/db.h"
 #include "base/failpoint.h"
 #include "base/file.h"
+#include "base/helper_program.h"
 #include "base/log.h"
 #include "base/proc.h"
 #include "image/policy/checker.h"
@@ -27,7 +28,7 @@
 #include "server/grpc/image_service.h"
 #include "server/grpc/runtime_service.h"
 #include "server/locks.h"
-#include "server/monitor_path.h"
+#include "server/oci/monitor.h"
 #include "server/recovery.h"
 #include "server/state/state_db.h"
 #include "server/stats/writable_usage.h"
@@ -128,7 +129,8 @@ class Daemon {
     ASSIGN_OR_RETURN(cgroup_manager_,
                      CgroupManager::Create(config_.runtime.cgroup_manager, *cgroups_));
     ASSIGN_OR_RETURN(runtimes_, oci::RuntimeTable::Create(config_, *cgroups_));
-    ASSIGN_OR_RETURN(monitor_path_, FindMonitorProgram(config_.runtime.monitor_path));
+    ASSIGN_OR_RETURN(monitor_path_,
+                     FindHelperProgram(oci::kMonitorProgram, config_.runtime.monitor_path));
     ASSIGN_OR_RETURN(own_capabilities_, OwnCapabilities());
     ASSIGN_OR_RETURN(cni_, network::Cni::Create(config_.network, config_.storage.root));
     ASSIGN_OR_RETURN(auto signatures, image::SignatureStore::Open(*db_));

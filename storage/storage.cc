@@ -6,6 +6,7 @@
 
 #include "base/db.h"
 #include "base/file.h"
+#include "base/helper_program.h"
 #include "base/status.h"
 #include "base/time.h"
 #include "storage/image_store.h"
@@ -13,7 +14,7 @@
 #include "storage/recover.h"
 #include "storage/rootfs_store.h"
 #include "storage/state.h"
-#include "storage/unpack_path.h"
+#include "storage/unpacker.h"
 #include "storage/volume_store.h"
 
 namespace davit::storage {
@@ -57,7 +58,8 @@ class StorageImpl : public Storage {
   }
 
   absl::StatusOr<std::unique_ptr<LayerWriter>> NewLayer(const LayerHints& hints) override {
-    ASSIGN_OR_RETURN(const std::string program, FindUnpackProgram(state_.options().unpack_path));
+    ASSIGN_OR_RETURN(const std::string program,
+                     FindHelperProgram(kUnpackProgram, state_.options().unpack_path));
     return NewLayerWriter(program, state_.paths().NewTempLayer(),
                           LimitsFor(state_.options(), hints));
   }

@@ -104,7 +104,7 @@ struct Options {
   bool layer_devices = true;        // else a layer with device nodes is refused
   std::vector<std::string> mount_options;
   uint64_t rootfs_size = 0;      // default of RootfsSpec::size_limit; 0: no limit
-  std::string unpack_path = {};  // davit-unpack; "": looked for by FindUnpackProgram
+  std::string unpack_path = {};  // davit-unpack; "": looked for by FindHelperProgram
 };
 
 // What the writer may assume of a layer before it has seen it.

@@ -13,10 +13,14 @@
 #include "absl/status/statusor.h"
 
 #include "base/fd.h"
+#include "base/helper_program.h"
 #include "base/subprocess.h"
 #include "storage/tar_applier.h"
 
 namespace davit::storage {
+
+inline constexpr HelperProgram kUnpackProgram = {
+    .name = "davit-unpack", .folder = "storage", .key = "storage.unpack_path"};
 
 class Unpacker {
  public:

@@ -21,11 +21,11 @@
 #include <gtest/gtest.h>
 
 #include "base/file.h"
+#include "base/helper_program.h"
 #include "base/status.h"
 #include "storage/layer_flags.h"
 #include "storage/test_util.h"
 #include "storage/unpack/confine.h"
-#include "storage/unpack_path.h"
 
 namespace davit::storage {
 namespace {
@@ -47,7 +47,7 @@ class UnpackerTest : public ::testing::Test {
     ASSERT_TRUE(MakeDirs(layer()).ok());
   }
   absl::StatusOr<std::unique_ptr<Unpacker>> Start(const ApplyLimits& limits = kLimits) {
-    auto program = FindUnpackProgram("");
+    auto program = FindHelperProgram(kUnpackProgram, "");
     RETURN_IF_ERROR(program.status());
     return Unpacker::Start(*program, layer(), limits);
   }

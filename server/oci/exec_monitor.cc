@@ -18,6 +18,7 @@
 #include "base/file.h"
 #include "base/id.h"
 #include "base/log.h"
+#include "base/pipe.h"
 #include "base/poll.h"
 #include "base/status.h"
 #include "base/text.h"
@@ -53,19 +54,6 @@ class ExecDir {
  private:
   std::string path_;
 };
-
-struct Pipe {
-  UniqueFd reader;
-  UniqueFd writer;
-};
-
-absl::StatusOr<Pipe> MakePipe() {
-  std::array<int, 2> ends = {};
-  if (pipe2(ends.data(), O_CLOEXEC) != 0) {
-    return ErrnoStatus(errno, "make a pipe");
-  }
-  return Pipe{UniqueFd(ends[0]), UniqueFd(ends[1])};
-}
 
 // The process's ends, which close here once the monitor has them.
 struct ChildEnds {

@@ -19,6 +19,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/namespace.h"
+#include "base/pipe.h"
 #include "base/poll.h"
 #include "base/proc.h"
 #include "base/status.h"
@@ -71,14 +72,10 @@ class Starter {
 
  private:
   absl::Status Spawn() {
-    std::array<int, 2> report = {};
-    std::array<int, 2> verdict = {};
+    ASSIGN_OR_RETURN(Pipe report, MakePipe());
+    report_ = std::move(report.reader);
     // A socket for the verdict: writing to a helper that is gone is an error, not a signal.
-    if (pipe2(report.data(), O_CLOEXEC) != 0) {
-      return ErrnoStatus(errno, "make a pipe");
-    }
-    report_.Reset(report[0]);
-    const UniqueFd report_writer(report[1]);
+    std::array<int, 2> verdict = {};
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, verdict.data()) != 0) {
       return ErrnoStatus(errno, "make a socket");
     }
@@ -87,7 +84,7 @@ class Starter {
     SpawnOptions spawn;
     spawn.argv = HelperArgs(options_);
     spawn.env = MinimalEnv();
-    spawn.fds = {{verdict_reader.get(), STDIN_FILENO}, {report_writer.get(), STDOUT_FILENO}};
+    spawn.fds = {{verdict_reader.get(), STDIN_FILENO}, {report.writer.get(), STDOUT_FILENO}};
     spawn.new_session = true;
     spawn.cgroup_procs = options_.cgroup_procs;
     ASSIGN_OR_RETURN(helper_, davit::Spawn(spawn));

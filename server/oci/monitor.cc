@@ -18,6 +18,7 @@
 #include "base/file.h"
 #include "base/id.h"
 #include "base/log.h"
+#include "base/pipe.h"
 #include "base/poll.h"
 #include "base/proc.h"
 #include "base/status.h"
@@ -173,18 +174,16 @@ absl::StatusOr<MonitorHandle> StartMonitor(Context& ctx, const MonitorOptions& o
   RETURN_IF_ERROR(CheckPrograms(options));
   RETURN_IF_ERROR(MakeDirs(options.runtime_root));
   const std::string what = "start container " + ShortId(options.container_id);
-  std::array<int, 2> ends = {};
-  if (pipe2(ends.data(), O_CLOEXEC) != 0) {
-    return ErrnoStatus(errno, what + ": make a pipe");
+  auto pipe = MakePipe();
+  if (!pipe.ok()) {
+    return Annotate(pipe.status(), what);
   }
-  const UniqueFd reader(ends[0]);
-  UniqueFd writer(ends[1]);
-  auto monitor = SpawnMonitor(options, writer.get());
+  auto monitor = SpawnMonitor(options, pipe->writer.get());
   if (!monitor.ok()) {
     return Annotate(monitor.status(), what);
   }
-  writer.Reset();
-  auto result = ReadReport(ctx, reader.get());
+  pipe->writer.Reset();
+  auto result = ReadReport(ctx, pipe->reader.get());
   if (!result.ok()) {
     Abort(options, *monitor);
     return Annotate(result.status(), what + ": monitor");

@@ -18,8 +18,12 @@
 
 #include "base/context.h"
 #include "base/fd.h"
+#include "base/helper_program.h"
 
 namespace davit::server::oci {
+
+inline constexpr HelperProgram kMonitorProgram = {
+    .name = "davit-conmon", .folder = "conmon", .key = "runtime.monitor_path"};
 
 struct MonitorOptions {
   std::string monitor_path;

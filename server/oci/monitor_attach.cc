@@ -11,6 +11,7 @@
 #include <cstring>
 #include <utility>
 
+#include "base/pipe.h"
 #include "base/status.h"
 #include "conmon/protocol.h"
 #include "server/oci/monitor.h"
@@ -28,12 +29,9 @@ struct MonitorEnds {
 
 // A pipe of which the monitor gets the end to read from (its input) or to write to.
 absl::Status AddPipe(uint32_t stream, bool monitor_reads, UniqueFd& ours, MonitorEnds& theirs) {
-  std::array<int, 2> ends = {};
-  if (pipe2(ends.data(), O_CLOEXEC) != 0) {
-    return ErrnoStatus(errno, "make a pipe");
-  }
-  ours.Reset(ends[monitor_reads ? 1 : 0]);
-  theirs.fds[theirs.count++].Reset(ends[monitor_reads ? 0 : 1]);
+  ASSIGN_OR_RETURN(Pipe pipe, MakePipe());
+  ours = std::move(monitor_reads ? pipe.writer : pipe.reader);
+  theirs.fds[theirs.count++] = std::move(monitor_reads ? pipe.reader : pipe.writer);
   theirs.streams |= stream;
   return absl::OkStatus();
 }

@@ -15,6 +15,7 @@
 #include "base/file.h"
 #include "base/id.h"
 #include "base/log.h"
+#include "base/pipe.h"
 #include "base/poll.h"
 #include "base/proc.h"
 #include "base/status.h"
@@ -41,15 +42,12 @@ constexpr std::chrono::seconds kReapTime{5};
 class Output {
  public:
   absl::StatusOr<UniqueFd> Open(std::string* text, size_t limit) {
-    std::array<int, 2> ends = {};
-    if (pipe2(ends.data(), O_CLOEXEC) != 0) {
-      return ErrnoStatus(errno, "make a pipe");
-    }
-    fd_.Reset(ends[0]);
+    ASSIGN_OR_RETURN(Pipe pipe, MakePipe());
+    fd_ = std::move(pipe.reader);
     fcntl(fd_.get(), F_SETFL, O_NONBLOCK);
     text_ = text;
     limit_ = limit;
-    return UniqueFd(ends[1]);
+    return std::move(pipe.writer);
   }
 
   [[nodiscard]] int fd() const { return fd_.get(); }
