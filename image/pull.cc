@@ -32,7 +32,8 @@ class PullJob {
     ctx.SetStage("resolve " + reference_.canonical());
     ASSIGN_OR_RETURN(const ImagePtr known, KnownByTag(ctx));
     if (known) {
-      RETURN_IF_ERROR(env_.policy.CheckPresent(ctx, *known, WithName(request_, reference_)));
+      RETURN_IF_ERROR(
+          env_.policy.CheckPresent(ctx, *known, WithName(request_, reference_), source_.get()));
       return Result(known->id, true);
     }
     Document document;
@@ -111,7 +112,7 @@ class PullJob {
       claim.manifests.push_back(top_digest_);
     }
     trace::Span span(ctx, "policy");
-    return span.Outcome(env_.policy.CheckPull(ctx, claim, request_));
+    return span.Outcome(env_.policy.CheckPull(ctx, claim, request_, *source_));
   }
 
   absl::StatusOr<PullResult> Obtain(Context& ctx) {

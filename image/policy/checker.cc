@@ -92,16 +92,17 @@ absl::StatusOr<std::unique_ptr<PolicyChecker>> PolicyChecker::Create(
 }
 
 absl::Status PolicyChecker::CheckPull(Context& ctx, const ImageClaim& claim,
-                                      const PullRequest& request) const {
-  return Check(ctx, claim, request);
+                                      const PullRequest& request, Source& source) const {
+  return Check(ctx, claim, {.request = request, .given = &source});
 }
 
 absl::Status PolicyChecker::CheckPresent(Context& ctx, const storage::ImageRecord& image,
-                                         const PullRequest& request) const {
+                                         const PullRequest& request, Source* source) const {
+  const Origin origin{.request = request, .given = source};
   ImageClaim claim{.name = {}, .manifests = ManifestsOf(image)};
   if (!request.name.empty() && !IsImageId(request.name)) {
     ASSIGN_OR_RETURN(claim.name, Reference::Parse(request.name));
-    return Check(ctx, claim, request);
+    return Check(ctx, claim, origin);
   }
   std::vector<std::string> names = image.tags;
   names.insert(names.end(), image.digests.begin(), image.digests.end());
@@ -111,7 +112,7 @@ absl::Status PolicyChecker::CheckPresent(Context& ctx, const storage::ImageRecor
   absl::Status first;
   for (const std::string& name : names) {
     ASSIGN_OR_RETURN(claim.name, Reference::Parse(name));
-    absl::Status status = Check(ctx, claim, request);
+    absl::Status status = Check(ctx, claim, origin);
     if (status.ok()) {
       return status;
     }
@@ -122,14 +123,14 @@ absl::Status PolicyChecker::CheckPresent(Context& ctx, const storage::ImageRecor
 }
 
 absl::Status PolicyChecker::Check(Context& ctx, const ImageClaim& claim,
-                                  const PullRequest& request) const {
+                                  const Origin& origin) const {
   const std::string name = claim.name.canonical();
-  const auto active = files_.For(request.pod_namespace);
+  const auto active = files_.For(origin.request.pod_namespace);
   if (!active.ok()) {
     return Refusal(Annotate(active.status(), "image " + name));
   }
   const ScopeMatch match = MatchDocker(*active->policy, claim.name);
-  const absl::Status status = Verify(ctx, *match.requirements, claim, request);
+  const absl::Status status = Verify(ctx, *match.requirements, claim, origin);
   if (status.ok()) {
     return status;
   }
@@ -138,7 +139,7 @@ absl::Status PolicyChecker::Check(Context& ctx, const ImageClaim& claim,
 }
 
 absl::Status PolicyChecker::Verify(Context& ctx, const Requirements& requirements,
-                                   const ImageClaim& claim, const PullRequest& request) const {
+                                   const ImageClaim& claim, const Origin& origin) const {
   if (!NeedsSignatures(requirements)) {
     return CheckRequirements(ctx, requirements, claim, {}, scratch_).status();
   }
@@ -148,7 +149,7 @@ absl::Status PolicyChecker::Verify(Context& ctx, const Requirements& requirement
   if (!kept.empty() && CheckRequirements(limited, requirements, claim, kept, scratch_).ok()) {
     return absl::OkStatus();
   }
-  ASSIGN_OR_RETURN(const std::vector<Signature> signatures, Fetch(limited, claim, request));
+  ASSIGN_OR_RETURN(const std::vector<Signature> signatures, Fetch(limited, claim, origin));
   ASSIGN_OR_RETURN(std::vector<Signature> good,
                    CheckRequirements(limited, requirements, claim, signatures, scratch_));
   return Keep(claim, kept, std::move(good));
@@ -167,19 +168,20 @@ absl::StatusOr<std::vector<Signature>> PolicyChecker::Kept(const ImageClaim& cla
 }
 
 absl::StatusOr<std::vector<Signature>> PolicyChecker::Fetch(Context& ctx, const ImageClaim& claim,
-                                                            const PullRequest& request) const {
+                                                            const Origin& origin) const {
   ASSIGN_OR_RETURN(const RegistriesD registries, RegistriesD::Load(config_.registries_d));
   const SignatureLocations locations = registries.For(claim.name);
   ctx.SetStage("fetch signatures of " + claim.name.canonical());
-  std::shared_ptr<Source> source;
-  if (locations.attachments) {
-    ASSIGN_OR_RETURN(source, Source::Create(ctx, claim.name, request, config_));
+  std::shared_ptr<Source> made;
+  if (locations.attachments && origin.given == nullptr) {
+    ASSIGN_OR_RETURN(made, Source::Create(ctx, claim.name, origin.request, config_));
   }
+  Source* const source = origin.given == nullptr ? made.get() : origin.given;
   std::vector<Signature> signatures;
   for (const Digest& manifest : claim.manifests) {
     ASSIGN_OR_RETURN(auto aside, FetchLookaside(ctx, locations.lookaside, claim.name, manifest));
     std::move(aside.begin(), aside.end(), std::back_inserter(signatures));
-    if (source) {
+    if (locations.attachments) {
       ASSIGN_OR_RETURN(auto attached, FetchAttachments(ctx, *source, manifest));
       std::move(attached.begin(), attached.end(), std::back_inserter(signatures));
     }

@@ -30,6 +30,8 @@
 
 namespace davit::image {
 
+class Source;
+
 class PolicyChecker {
  public:
   // `scratch`: a directory for temporary files of its own, emptied here; best on a tmpfs. `store`
@@ -38,16 +40,18 @@ class PolicyChecker {
       const config::Image& config, const std::string& scratch,
       std::unique_ptr<SignatureStore> store);
 
-  // For an image that is being pulled under `claim.name`. Fetches signatures with the credentials
-  // of the request.
-  absl::Status CheckPull(Context& ctx, const ImageClaim& claim, const PullRequest& request) const;
+  // For an image that is being pulled under `claim.name` from `source`, which signatures that are
+  // attached to it come from too.
+  absl::Status CheckPull(Context& ctx, const ImageClaim& claim, const PullRequest& request,
+                         Source& source) const;
 
-  // For an image that is here. `request.name`: what the pod calls it
+  // For an image that is here. `source`: of the pull that asks; without one, attached signatures
+  // are fetched with the credentials of the request. `request.name`: what the pod calls it
   // (ImageSpec.user_specified_image) in its full form; "" or an image ID: any of the image's own
   // names may pass. An error that is no refusal (signatures are needed and not to be had now) keeps
   // its own code.
   absl::Status CheckPresent(Context& ctx, const storage::ImageRecord& image,
-                            const PullRequest& request) const;
+                            const PullRequest& request, Source* source = nullptr) const;
 
   // For an image from a file or directory: "docker-archive", "oci-archive", "oci"; `path` absolute
   // and without symlinks. Such images bring no signatures that are looked at.
@@ -66,12 +70,17 @@ class PolicyChecker {
   PolicyChecker(const config::Image& config, std::string scratch,
                 std::unique_ptr<SignatureStore> store);
 
-  absl::Status Check(Context& ctx, const ImageClaim& claim, const PullRequest& request) const;
+  // What signatures are fetched from: `given`, or one made of the request when it is needed.
+  struct Origin {
+    const PullRequest& request;
+    Source* given;
+  };
+  absl::Status Check(Context& ctx, const ImageClaim& claim, const Origin& origin) const;
   absl::Status Verify(Context& ctx, const Requirements& requirements, const ImageClaim& claim,
-                      const PullRequest& request) const;
+                      const Origin& origin) const;
   absl::StatusOr<std::vector<Signature>> Kept(const ImageClaim& claim) const;
   absl::StatusOr<std::vector<Signature>> Fetch(Context& ctx, const ImageClaim& claim,
-                                               const PullRequest& request) const;
+                                               const Origin& origin) const;
   absl::Status Keep(const ImageClaim& claim, const std::vector<Signature>& kept,
                     std::vector<Signature> good) const;
 

@@ -240,6 +240,23 @@ TEST_F(CheckerTest, SigstoreAttachment) {
   ExpectRefused(CheckPresent("/team/app:2"), {"not as"});
 }
 
+// It is gone when the pull has taken it: signatures must come through the pull's own source.
+TEST_F(CheckerTest, AttachmentsComeWithTheLoginThatIsForOnePull) {
+  config_.namespaced_auth_dir = dir_.path() + "/auth";
+  MakePuller();
+  RequireSigstore();
+  Attach(
+      image_.digest(),
+      {SignSigstore(sigstore_key_, SigstorePayload(image_.digest().text(), Name("/team/app:1")))});
+  registry_.RequireBasic("user", "hunter2");
+  const json auths = {
+      {"auths", {{registry_.host(), {{"username", "user"}, {"password", "hunter2"}}}}}};
+  Write(config_.namespaced_auth_dir + "/ns-" + Digest::Sha256Of(Name("/team/app")).hex() + ".json",
+        auths.dump());
+  const absl::Status status = PullAs("/team/app:1", "ns");
+  EXPECT_TRUE(status.ok()) << status;
+}
+
 TEST_F(CheckerTest, ARegistryThatDoesNotAnswerIsNoRefusal) {
   RequireSigstore();
   registry_.Inject(".sig", 100, [](const FakeRequest&, FakeResponse& r) { r.status = 503; });

@@ -35,12 +35,11 @@ absl::StatusOr<config::Config> ConfigOf(const PolicyOptions& options) {
 
 // The manifests that the name leads to on this platform.
 absl::StatusOr<image::ImageClaim> Resolve(Context& ctx, const image::Reference& name,
-                                          const config::Image& config) {
-  ASSIGN_OR_RETURN(const auto source, image::Source::Create(ctx, name, {.name = ""}, config));
+                                          image::Source& source) {
   std::string wanted = name.manifest_reference();
   image::ImageClaim claim{.name = name, .manifests = {}};
   for (int depth = 0; depth <= kMaxIndexDepth; ++depth) {
-    ASSIGN_OR_RETURN(const image::Document document, source->FetchManifest(ctx, wanted));
+    ASSIGN_OR_RETURN(const image::Document document, source.FetchManifest(ctx, wanted));
     ASSIGN_OR_RETURN(const auto kind, image::KindOf(document.json, document.content_type));
     claim.manifests.insert(claim.manifests.begin(), document.digest);
     if (kind != image::DocumentKind::kIndex) {
@@ -72,9 +71,11 @@ absl::Status RunPolicyCheck(const PolicyOptions& options) {
   ASSIGN_OR_RETURN(const std::string asked, checker->Explain(name, options.pod_namespace));
   fmt::print("{}\n{}\n", name.canonical(), asked);
   Context ctx(kTimeout);
-  ASSIGN_OR_RETURN(const image::ImageClaim claim, Resolve(ctx, name, config.image));
+  // Without the namespace: the login that is there for its next pull is not ours to take.
+  ASSIGN_OR_RETURN(const auto source, image::Source::Create(ctx, name, {.name = ""}, config.image));
+  ASSIGN_OR_RETURN(const image::ImageClaim claim, Resolve(ctx, name, *source));
   RETURN_IF_ERROR(checker->CheckPull(
-      ctx, claim, {.name = name.canonical(), .pod_namespace = options.pod_namespace}));
+      ctx, claim, {.name = name.canonical(), .pod_namespace = options.pod_namespace}, *source));
   fmt::print("accepted\n");
   return absl::OkStatus();
 }
