@@ -135,7 +135,7 @@ TEST_F(PullFaultTest, TruncatedBlobIsDataLoss) {
     r = request.Header("range").empty() ? FakeResponse{.body = r.body.substr(0, 1000)}
                                         : FakeResponse{.status = 416};
   });
-  ExpectPullFails(absl::StatusCode::kDataLoss, {"ends after 1000 of"});
+  ExpectPullFails(absl::StatusCode::kDataLoss, {"announces 1000 bytes"});
   // Without a length: the end of the connection looks like the end of the blob.
   registry_.ForbidRanges();
   Fail(Blob(), 1000, [](const FakeRequest&, FakeResponse& r) {

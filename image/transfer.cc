@@ -2,10 +2,13 @@
 #include "image/transfer.h"
 
 #include <algorithm>
+#include <optional>
 #include <span>
+#include <string>
 #include <utility>
 
 #include "base/status.h"
+#include "base/text.h"
 #include "image/retry.h"
 
 namespace davit::image {
@@ -18,6 +21,22 @@ constexpr uint64_t kMinRequests = 100;
 constexpr uint64_t kBytesOfARequest = uint64_t{16} << 20U;
 // A request that brings less than this has not helped: a server that drips is given up.
 constexpr uint64_t kWorthwhile = uint64_t{64} << 10U;
+
+// Of the body that a 200 or 206 has to have; nothing where a 206 does not say it.
+std::optional<uint64_t> WantedLength(const HttpResponse& response, uint64_t whole) {
+  if (response.status != 206) {
+    return whole;
+  }
+  const std::string range = response.Header("content-range");  // "bytes 0-499/1234"
+  const size_t dash = range.find('-');
+  const size_t space = range.find(' ');
+  if (dash == std::string::npos || space >= dash) {
+    return std::nullopt;
+  }
+  const auto first = ParseUint(range.substr(space + 1, dash - space - 1));
+  const auto last = ParseUint(range.substr(dash + 1, range.find('/') - dash - 1));
+  return first && last && *last >= *first ? std::optional(*last - *first + 1) : std::nullopt;
+}
 
 // The part of the transfer that one request is for.
 class Attempt {
@@ -52,6 +71,18 @@ class Attempt {
     } else if (transfer_.only_ranges) {
       transfer_.ranges_refused = true;
       return FailedPrecondition("{} answers {} to a request for a range", host_, response.status);
+    }
+    return CheckLength(response);
+  }
+
+  // Behind a body that is longer than was announced, the rest of it would be read as the next
+  // answer. A failure here closes the connection.
+  [[nodiscard]] absl::Status CheckLength(const HttpResponse& response) const {
+    const auto length = ParseUint(response.Header("content-length"));
+    const auto wanted = WantedLength(response, transfer_.blob.size);
+    if (length && wanted && *length < *wanted) {
+      return DataLoss("{} announces {} bytes where blob {} has {}", host_, *length,
+                      transfer_.blob.digest.text(), *wanted);
     }
     return absl::OkStatus();
   }

@@ -105,8 +105,8 @@ std::vector<RegistryFault> Lies() {
   return {
       {"length-too-long", "the Content-Length of the layer is more than comes", Code::kOk, "",
        OnLayer([](const FakeRequest&, FakeResponse& response) { response.length_error = 1000; })},
-      {"length-too-short", "the layer's Content-Length is a tenth of it", Code::kDataLoss, "",
-       OnLayer([](const FakeRequest&, FakeResponse& response) {
+      {"length-too-short", "the layer's Content-Length is a tenth of it", Code::kDataLoss,
+       "announces", OnLayer([](const FakeRequest&, FakeResponse& response) {
          response.length_error = -static_cast<int64_t>(response.body.size() * 9 / 10);
        })},
       {"no-length", "the layer ends early, with nothing to tell it by", Code::kDataLoss,
