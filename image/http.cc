@@ -302,9 +302,13 @@ absl::StatusOr<HttpResponse> HttpConnection::Run(const Context& ctx, const HttpR
   if (*result == CURLE_OK || exchange.enough) {
     return std::move(exchange.response);
   }
-  const std::string detail(Trim(impl_->error.data()));
-  return Unavailable("{}: {}", request.url.host,
-                     detail.empty() ? curl_easy_strerror(*result) : Printable(detail, 200));
+  std::string detail(Trim(impl_->error.data()));
+  detail = detail.empty() ? curl_easy_strerror(*result) : Printable(detail, 200);
+  if (*result == CURLE_PEER_FAILED_VERIFICATION) {
+    return FailedPrecondition("{}: {}: its CA belongs in certs.d/{}/ca.crt", request.url.host,
+                              detail, request.url.host);
+  }
+  return Unavailable("{}: {}", request.url.host, detail);
 }
 
 absl::StatusOr<HttpResponse> HttpPool::Run(const Context& ctx, const HttpRequest& request,

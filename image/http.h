@@ -57,7 +57,8 @@ class HttpConnection {
   HttpConnection& operator=(const HttpConnection&) = delete;
 
   // Any status is a response. Errors: Unavailable (no connection, broken transfer),
-  // DeadlineExceeded (no progress), the context's, the sink's.
+  // DeadlineExceeded (no progress), FailedPrecondition (a certificate that is not trusted), the
+  // context's, the sink's.
   absl::StatusOr<HttpResponse> Run(const Context& ctx, const HttpRequest& request,
                                    const BodySink& sink);
 

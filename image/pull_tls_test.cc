@@ -193,7 +193,8 @@ TEST_F(PullTlsTest, AuthorityOfCertsDirAndHttp2) {
 TEST_F(PullTlsTest, UnknownAuthorityIsRefusedUnlessInsecure) {
   StartRegistry();
   Hosts(fmt::format("server = 'https://{}'\n", host_));
-  ExpectFailure(Pull(host_ + "/app:1"), absl::StatusCode::kUnavailable, {"certificate"});
+  ExpectFailure(Pull(host_ + "/app:1"), absl::StatusCode::kFailedPrecondition,
+                {"certificate", "certs.d"});
   Hosts(fmt::format("server = 'https://{}'\nskip_verify = true\n", host_));
   const auto skipped = Pull(host_ + "/app:1");
   ASSERT_TRUE(skipped.ok()) << skipped.status();

@@ -135,6 +135,9 @@ absl::StatusOr<std::string> RegistryClient::Base(Context& ctx) {
   const auto answer = pool_->Run(
       ctx, probe, [](const HttpResponse&, std::span<const uint8_t>) { return absl::OkStatus(); });
   RETURN_IF_ERROR(ctx.Check());
+  if (absl::IsFailedPrecondition(answer.status())) {
+    return answer.status();  // it speaks TLS: asked without, it could only answer with a riddle
+  }
   absl::MutexLock lock(&mutex_);
   base_ =
       answer.ok() ? endpoint_.base : "http" + endpoint_.base.substr(std::string("https").size());

@@ -299,7 +299,8 @@ TEST_F(ImageTest, Credentials) {
       {.port = 5999,
        .user = "captain",
        .password_hash = "$2b$04$E11J3jjsTwTJmobVqJ/SNOIw82pRtghlk8rEnclCYmOIzbcv/kfye",
-       .password = "secret"});
+       .password = "secret",
+       .tls = false});
   const std::string name = guarded.Image("busybox");
   ExpectError(TryPull(name).status(), Code::kUnauthenticated, "127.0.0.1:5999");
   v1::AuthConfig wrong;

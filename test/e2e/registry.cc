@@ -37,20 +37,31 @@ bool Listens(int port) {
   return connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0;
 }
 
-std::string ConfigText(const std::string& dir, int port, bool auth) {
+std::string ConfigText(const std::string& dir, const TestRegistry::Options& options) {
+  const std::string tls = options.tls ? fmt::format(
+                                            ", tls: {{certificate: {0}/cert.pem, key: "
+                                            "{0}/key.pem}}",
+                                            dir)
+                                      : "";
   std::string text = fmt::format(
       "version: 0.1\n"
-      "log: {{level: error, accesslog: {{disabled: true}}}}\n"
+      "log: {{level: error, accesslog: {{disabled: {}}}}}\n"
       "storage:\n"
       "  filesystem: {{rootdirectory: {}/data}}\n"
       "  delete: {{enabled: true}}\n"
       "  maintenance: {{uploadpurging: {{enabled: false}}}}\n"
-      "http: {{addr: \"127.0.0.1:{}\"}}\n",
-      dir, port);
-  if (auth) {
+      "http: {{addr: \"127.0.0.1:{}\"{}}}\n",
+      !options.tls, dir, options.port, tls);
+  if (!options.user.empty()) {
     text += fmt::format("auth: {{htpasswd: {{realm: tests, path: {}/htpasswd}}}}\n", dir);
   }
   return text;
+}
+
+void MakeCertificate(const std::string& dir) {
+  MustRun({"openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+           "-nodes", "-days", "2", "-subj", "/CN=tests", "-addext", "subjectAltName=IP:127.0.0.1",
+           "-keyout", dir + "/key.pem", "-out", dir + "/cert.pem"});
 }
 
 std::unique_ptr<TestRegistry>& SharedSlot() {
@@ -62,7 +73,7 @@ class RegistryEnvironment : public testing::Environment {
  public:
   void SetUp() override {
     SharedSlot() = std::make_unique<TestRegistry>(TestRegistry::Options{
-        .port = kSharedPort, .user = {}, .password_hash = {}, .password = {}});
+        .port = kSharedPort, .user = {}, .password_hash = {}, .password = {}, .tls = false});
   }
   void TearDown() override { SharedSlot().reset(); }
 };
@@ -84,8 +95,10 @@ TestRegistry::TestRegistry(Options options)
   if (!options_.user.empty()) {
     Must(WriteFileAtomic(dir_ + "/htpasswd", options_.user + ":" + options_.password_hash + "\n"));
   }
-  Must(WriteFileAtomic(dir_ + "/config.yml",
-                       ConfigText(dir_, options_.port, !options_.user.empty())));
+  if (options_.tls) {
+    MakeCertificate(dir_);
+  }
+  Must(WriteFileAtomic(dir_ + "/config.yml", ConfigText(dir_, options_)));
   Start();
 }
 
@@ -118,6 +131,14 @@ void TestRegistry::Stop() {
 
 std::string TestRegistry::host() const {
   return fmt::format("127.0.0.1:{}", options_.port);
+}
+
+std::string TestRegistry::certificate() const {
+  return dir_ + "/cert.pem";
+}
+
+std::string TestRegistry::Log() const {
+  return ReadFile(dir_ + "/log").value_or("");
 }
 
 std::string TestRegistry::Layout(const std::string& name) const {

@@ -20,6 +20,7 @@ class TestRegistry {
     std::string user;           // with a password: who may read and write; "" : everybody
     std::string password_hash;  // bcrypt
     std::string password;
+    bool tls = false;  // with a certificate for 127.0.0.1 that it signs itself
   };
 
   // The one of the program, started before its first test.
@@ -42,6 +43,11 @@ class TestRegistry {
   std::string Artifact(const std::string& name, const test::ArtifactSpec& artifact);
   // Digest of what the tag names, as skopeo sees it.
   Digest DigestOf(const std::string& image) const;
+
+  // The certificate, with `tls`.
+  [[nodiscard]] std::string certificate() const;
+  // What docker-registry has said: with `tls`, also a line for each request.
+  [[nodiscard]] std::string Log() const;
 
   // Where the registry keeps a blob: to damage it.
   [[nodiscard]] std::string BlobFile(const Digest& digest) const;

@@ -9,6 +9,7 @@
 
 #include "base/digest.h"
 #include "base/file.h"
+#include "base/text.h"
 #include "test/e2e/fixture.h"
 
 namespace davit::e2e {
@@ -77,8 +78,11 @@ TEST_F(RegistryConfigTest, AMistakeAtTheStartEndsItClearly) {
 }
 
 TEST_F(RegistryConfigTest, AuthFileOfANamespaceIsForOnePull) {
-  TestRegistry guarded(
-      {.port = 5998, .user = "captain", .password_hash = kHash, .password = "secret"});
+  TestRegistry guarded({.port = 5998,
+                        .user = "captain",
+                        .password_hash = kHash,
+                        .password = "secret",
+                        .tls = false});
   const std::string name = guarded.Image("busybox");
   const std::string file = fmt::format("{}/auth/team-{}.json", daemon().dir(),
                                        Digest::Sha256Of(name.substr(0, name.rfind(':'))).hex());
@@ -93,8 +97,11 @@ TEST_F(RegistryConfigTest, AuthFileOfANamespaceIsForOnePull) {
 }
 
 TEST_F(RegistryConfigTest, MirrorWithItsOwnLogin) {
-  TestRegistry guarded(
-      {.port = 5997, .user = "captain", .password_hash = kHash, .password = "secret"});
+  TestRegistry guarded({.port = 5997,
+                        .user = "captain",
+                        .password_hash = kHash,
+                        .password = "secret",
+                        .tls = false});
   guarded.ImageAs("busybox", "cache/busybox", "latest");
   Must(WriteFileAtomic(
       daemon().dir() + "/auth.json",
@@ -105,6 +112,25 @@ TEST_F(RegistryConfigTest, MirrorWithItsOwnLogin) {
   ASSERT_EQ(kill(daemon().pid(), SIGHUP), 0);
   EXPECT_TRUE(Eventually([&] { return TryPull("origin.invalid/busybox:latest").ok(); }));
   EXPECT_TRUE(IsHere("origin.invalid/busybox:latest"));
+}
+
+TEST_F(RegistryConfigTest, SpeaksHttp2WithARegistryWhoseCertificateIsKnown) {
+  TestRegistry secure({.port = 5996, .user = {}, .password_hash = {}, .password = {}, .tls = true});
+  const std::string name = secure.Image("busybox");
+  const std::string certs = daemon().dir() + "/certs.d/" + secure.host();
+  Must(MakeDirs(certs));
+  Must(WriteFileAtomic(certs + "/ca.crt", Must(ReadFile(secure.certificate())), 0644));
+  Must(TryPull(name));
+  EXPECT_TRUE(IsHere(name));
+  int blobs = 0;
+  for (const std::string_view line : Split(secure.Log(), '\n')) {
+    if (line.find("davit/") != std::string_view::npos &&
+        line.find("/blobs/") != std::string_view::npos) {
+      EXPECT_NE(line.find("HTTP/2.0\" 200"), std::string_view::npos) << line;
+      ++blobs;
+    }
+  }
+  EXPECT_GE(blobs, 2) << secure.Log();
 }
 
 }  // namespace
