@@ -37,9 +37,11 @@ class Server;  // server/streaming/server.h
 
 namespace davit::server {
 
-class StateDb;        // server/state/state_db.h
-class ExitWatcher;    // server/container/exit_watcher.h
-class WritableUsage;  // server/stats/writable_usage.h
+class StateDb;          // server/state/state_db.h
+class ExitWatcher;      // server/container/exit_watcher.h
+class ContainerEvents;  // server/events/container_events.h
+class CpuRates;         // server/stats/cpu_rates.h
+class WritableUsage;    // server/stats/writable_usage.h
 
 struct Node {
   const config::Config& config;
@@ -56,6 +58,8 @@ struct Node {
   StateDb& state;
   ExitWatcher& exits;
   WritableUsage& usage;
+  CpuRates& cpu_rates;
+  ContainerEvents& events;
   streaming::Server& streaming;
   Store<Sandbox>& sandboxes;
   Store<Container>& containers;

@@ -24,6 +24,7 @@
 #include "image/policy/checker.h"
 #include "server/cgroup/cgroup_manager.h"
 #include "server/container/exit_watcher.h"
+#include "server/events/container_events.h"
 #include "server/grpc/davit_service.h"
 #include "server/grpc/image_service.h"
 #include "server/grpc/runtime_service.h"
@@ -31,6 +32,7 @@
 #include "server/oci/monitor.h"
 #include "server/recovery.h"
 #include "server/state/state_db.h"
+#include "server/stats/cpu_rates.h"
 #include "server/stats/writable_usage.h"
 #include "server/streaming/server.h"
 #include "server/version.h"
@@ -161,6 +163,8 @@ class Daemon {
                          .state = *state_,
                          .exits = *exits_,
                          .usage = *usage_,
+                         .cpu_rates = cpu_rates_,
+                         .events = events_,
                          .streaming = *streaming_,
                          .sandboxes = sandboxes_,
                          .containers = containers_,
@@ -190,6 +194,8 @@ class Daemon {
   Store<Container> containers_{"container"};
   std::unique_ptr<ExitWatcher> exits_;
   std::unique_ptr<WritableUsage> usage_;
+  CpuRates cpu_rates_;
+  ContainerEvents events_;
   std::unique_ptr<image::PolicyChecker> policy_;
   std::unique_ptr<streaming::Server> streaming_;
   std::unique_ptr<image::Puller> puller_;
@@ -256,6 +262,7 @@ absl::Status Serve(const config::Config& config) {
   const int signal_number = AwaitStop(signals, *daemon);
   sd_notify(0, "STOPPING=1");
   log::Info("signal {}: davit stops serving; containers go on", signal_number);
+  daemon->node().events.Close();  // streams without an end would keep the server up
   server->Shutdown(std::chrono::system_clock::now() + kShutdownGrace);
   server->Wait();
   return RemoveFile(config.socket);

@@ -25,10 +25,12 @@
 #include "image/reference.h"
 #include "server/container/container_rpcs.h"
 #include "server/container/exit_watcher.h"
+#include "server/events/container_events.h"
 #include "server/paths.h"
 #include "server/recovery.h"
 #include "server/sandbox/sandbox_rpcs.h"
 #include "server/state/state_db.h"
+#include "server/stats/cpu_rates.h"
 #include "server/stats/writable_usage.h"
 #include "server/streaming/server.h"
 
@@ -130,6 +132,8 @@ struct TestMachine::Daemon {
   Store<Container> containers{"container"};
   ExitWatcher exits;
   std::optional<WritableUsage> usage;
+  CpuRates cpu_rates;
+  ContainerEvents events;
   std::unique_ptr<streaming::Server> streaming;
   std::optional<Node> node;
   Executor work{8};
@@ -236,6 +240,8 @@ void TestMachine::Start() {
                       .state = *d.state,
                       .exits = d.exits,
                       .usage = *d.usage,
+                      .cpu_rates = d.cpu_rates,
+                      .events = d.events,
                       .streaming = *d.streaming,
                       .sandboxes = d.sandboxes,
                       .containers = d.containers,

@@ -35,4 +35,8 @@ absl::StatusOr<runtime::v1::UpdateContainerResourcesResponse> UpdateContainerRes
 absl::StatusOr<runtime::v1::ReopenContainerLogResponse> ReopenContainerLog(
     Node& node, Context& ctx, const runtime::v1::ReopenContainerLogRequest& request);
 
+// Unimplemented for a container that is there: Davit does not drive CRIU.
+absl::StatusOr<runtime::v1::CheckpointContainerResponse> CheckpointContainer(
+    Node& node, Context& ctx, const runtime::v1::CheckpointContainerRequest& request);
+
 }  // namespace davit::server

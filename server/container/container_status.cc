@@ -56,31 +56,49 @@ bool Visible(const sv1::ContainerRecord& record) {
   return record.state() != sv1::CONTAINER_CREATING;
 }
 
+runtime::v1::ContainerStatus StatusOf(const sv1::ContainerRecord& record) {
+  runtime::v1::ContainerStatus status;
+  status.set_id(record.id());
+  *status.mutable_metadata() = record.config().metadata();
+  status.set_state(ToCriState(record.state()));
+  status.set_created_at(record.created_at());
+  status.set_started_at(record.started_at());
+  status.set_finished_at(record.finished_at());
+  status.set_exit_code(record.exit_code());
+  *status.mutable_image() = record.config().image();
+  status.set_image_ref(record.image_ref());
+  status.set_image_id(record.image_id());
+  status.set_reason(record.reason());
+  status.set_message(record.message());
+  *status.mutable_labels() = record.config().labels();
+  *status.mutable_annotations() = record.config().annotations();
+  *status.mutable_mounts() = record.config().mounts();
+  status.set_log_path(record.log_path());
+  FillResources(record, *status.mutable_resources());
+  *status.mutable_user() = record.user();
+  status.set_stop_signal(record.stop_signal());
+  return status;
+}
+
+ContainerStatuses ContainerStatusesOf(const Node& node, const std::string& sandbox_id) {
+  ContainerStatuses statuses;
+  for (const auto& container : node.containers.List()) {
+    if (container->sandbox_id() != sandbox_id) {
+      continue;
+    }
+    if (const auto record = container->record(); Visible(*record)) {
+      *statuses.Add() = StatusOf(*record);
+    }
+  }
+  return statuses;
+}
+
 absl::StatusOr<runtime::v1::ContainerStatusResponse> ContainerStatus(
     Node& node, Context& /*ctx*/, const runtime::v1::ContainerStatusRequest& request) {
   ASSIGN_OR_RETURN(const auto container, node.containers.Find(request.container_id()));
   const auto record = container->record();
   runtime::v1::ContainerStatusResponse response;
-  auto& status = *response.mutable_status();
-  status.set_id(record->id());
-  *status.mutable_metadata() = record->config().metadata();
-  status.set_state(ToCriState(record->state()));
-  status.set_created_at(record->created_at());
-  status.set_started_at(record->started_at());
-  status.set_finished_at(record->finished_at());
-  status.set_exit_code(record->exit_code());
-  *status.mutable_image() = record->config().image();
-  status.set_image_ref(record->image_ref());
-  status.set_image_id(record->image_id());
-  status.set_reason(record->reason());
-  status.set_message(record->message());
-  *status.mutable_labels() = record->config().labels();
-  *status.mutable_annotations() = record->config().annotations();
-  *status.mutable_mounts() = record->config().mounts();
-  status.set_log_path(record->log_path());
-  FillResources(*record, *status.mutable_resources());
-  *status.mutable_user() = record->user();
-  status.set_stop_signal(record->stop_signal());
+  *response.mutable_status() = StatusOf(*record);
   if (request.verbose()) {
     (*response.mutable_info())["info"] = VerboseInfo(node, *record);
   }

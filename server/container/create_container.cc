@@ -24,6 +24,7 @@
 #include "server/container/pid_namespace.h"
 #include "server/container/rootfs_size.h"
 #include "server/container/teardown.h"
+#include "server/events/publish.h"
 #include "server/image/image_policy.h"
 #include "server/image/image_view.h"
 #include "server/paths.h"
@@ -250,6 +251,7 @@ absl::StatusOr<std::string> CreateNew(Node& node, Context& ctx, const Sandbox& s
     Undo(node, container);
     return built;
   }
+  PublishEvent(node, *container, v1::CONTAINER_CREATED_EVENT);
   return container->id();
 }
 

@@ -16,6 +16,7 @@
 #include "base/time.h"
 #include "server/container/signals.h"
 #include "server/container/teardown.h"
+#include "server/events/publish.h"
 #include "server/node.h"
 #include "server/oci/monitor.h"
 #include "server/paths.h"
@@ -176,6 +177,7 @@ void ExitWatcher::Finish(const std::shared_ptr<Entry>& entry) {
     absl::MutexLock op(&container.op_mutex);
     log::IfError(RecordExit(*node_, container),
                  "record the exit of container " + ShortId(container.id()));
+    PublishEvent(*node_, container, runtime::v1::CONTAINER_STOPPED_EVENT);
     absl::MutexLock lock(&mutex_);
     entry->done = true;
     entries_.erase(container.id());

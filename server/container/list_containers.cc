@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <utility>
+
 #include "server/container/read_rpcs.h"
 #include "server/filter.h"
 
@@ -16,6 +18,21 @@ bool Matches(const Container::Record& record, const runtime::v1::ContainerFilter
   return MatchesLabels(record.config().labels(), filter.label_selector());
 }
 
+runtime::v1::Container ListItem(const Container::Record& record) {
+  runtime::v1::Container item;
+  item.set_id(record.id());
+  item.set_pod_sandbox_id(record.sandbox_id());
+  *item.mutable_metadata() = record.config().metadata();
+  *item.mutable_image() = record.config().image();
+  item.set_image_ref(record.image_ref());
+  item.set_image_id(record.image_id());
+  item.set_state(ToCriState(record.state()));
+  item.set_created_at(record.created_at());
+  *item.mutable_labels() = record.config().labels();
+  *item.mutable_annotations() = record.config().annotations();
+  return item;
+}
+
 }  // namespace
 
 absl::StatusOr<runtime::v1::ListContainersResponse> ListContainers(
@@ -23,22 +40,26 @@ absl::StatusOr<runtime::v1::ListContainersResponse> ListContainers(
   runtime::v1::ListContainersResponse response;
   for (const auto& container : node.containers.List()) {
     const auto record = container->record();
-    if (!Matches(*record, request.filter())) {
-      continue;
+    if (Matches(*record, request.filter())) {
+      *response.add_containers() = ListItem(*record);
     }
-    auto& item = *response.add_containers();
-    item.set_id(record->id());
-    item.set_pod_sandbox_id(record->sandbox_id());
-    *item.mutable_metadata() = record->config().metadata();
-    *item.mutable_image() = record->config().image();
-    item.set_image_ref(record->image_ref());
-    item.set_image_id(record->image_id());
-    item.set_state(ToCriState(record->state()));
-    item.set_created_at(record->created_at());
-    *item.mutable_labels() = record->config().labels();
-    *item.mutable_annotations() = record->config().annotations();
   }
   return response;
+}
+
+Filler<runtime::v1::StreamContainersResponse> StreamContainers(
+    Node& node, const runtime::v1::StreamContainersRequest& request) {
+  using Response = runtime::v1::StreamContainersResponse;
+  auto add = [filter = request.filter()](Response& piece, const Container& container) -> size_t {
+    const auto record = container.record();
+    if (!Matches(*record, filter)) {
+      return 0;
+    }
+    auto& item = *piece.add_containers();
+    item = ListItem(*record);
+    return item.ByteSizeLong();
+  };
+  return WalkObjects<Response, Container>(node.containers.List(), std::move(add));
 }
 
 }  // namespace davit::server

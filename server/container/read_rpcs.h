@@ -7,6 +7,7 @@
 
 #include "base/context.h"
 #include "server/api/api.pb.h"
+#include "server/chunks.h"
 #include "server/node.h"
 
 namespace davit::server {
@@ -15,6 +16,14 @@ absl::StatusOr<runtime::v1::ContainerStatusResponse> ContainerStatus(
     Node& node, Context& ctx, const runtime::v1::ContainerStatusRequest& request);
 absl::StatusOr<runtime::v1::ListContainersResponse> ListContainers(
     Node& node, Context& ctx, const runtime::v1::ListContainersRequest& request);
+
+Filler<runtime::v1::StreamContainersResponse> StreamContainers(
+    Node& node, const runtime::v1::StreamContainersRequest& request);
+
+using ContainerStatuses = google::protobuf::RepeatedPtrField<runtime::v1::ContainerStatus>;
+runtime::v1::ContainerStatus StatusOf(const davit::state::v1::ContainerRecord& record);
+// Of all containers of the pod that are there for the kubelet.
+ContainerStatuses ContainerStatusesOf(const Node& node, const std::string& sandbox_id);
 
 runtime::v1::ContainerState ToCriState(davit::state::v1::ContainerState state);
 // A container whose CreateContainer has not finished is not there yet.

@@ -14,8 +14,10 @@
 #include "server/container/exit_watcher.h"
 #include "server/container/log_options.h"
 #include "server/container/teardown.h"
+#include "server/events/publish.h"
 #include "server/oci/monitor.h"
 #include "server/paths.h"
+#include "server/stats/writable_usage.h"
 #include "server/update.h"
 
 namespace davit::server {
@@ -136,6 +138,7 @@ void Undo(Node& node, Container& container, const absl::Status& why) {
                         next.set_message(Message(why));
                       }),
                "record the failed start of container " + ShortId(container.id()));
+  PublishEvent(node, container, runtime::v1::CONTAINER_STOPPED_EVENT);
   log::IfError(ReleaseContainer(node, ctx, container),
                "release container " + ShortId(container.id()) + " after a failed start");
 }
@@ -161,6 +164,9 @@ absl::StatusOr<runtime::v1::StartContainerResponse> StartContainer(
     Undo(node, *container, status);
     return status;
   }
+  PublishEvent(node, *container, runtime::v1::CONTAINER_STARTED_EVENT);
+  // The first sample of what it writes, for statistics that are asked for soon.
+  static_cast<void>(node.usage.Get(container->id()));
   return runtime::v1::StartContainerResponse();
 }
 

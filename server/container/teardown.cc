@@ -8,8 +8,11 @@
 #include "base/mount.h"
 #include "base/status.h"
 #include "server/container/stop.h"
+#include "server/events/publish.h"
 #include "server/paths.h"
 #include "server/state/state_db.h"
+#include "server/stats/cpu_rates.h"
+#include "server/stats/writable_usage.h"
 #include "server/update.h"
 
 namespace davit::server {
@@ -82,6 +85,9 @@ absl::Status DestroyContainer(Node& node, Context& ctx, Container& container) {
   RETURN_IF_ERROR(failpoint::Hit("remove_container.before_delete"));
   RETURN_IF_ERROR(node.state.DeleteContainer(id));
   node.containers.Remove(id);
+  node.usage.Forget(id);
+  node.cpu_rates.Forget(id);
+  PublishEvent(node, container, runtime::v1::CONTAINER_DELETED_EVENT);
   return absl::OkStatus();
 }
 

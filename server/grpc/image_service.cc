@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/grpc/image_service.h"
 
+#include <utility>
+
+#include "server/grpc/list_stream.h"
 #include "server/grpc/refuse.h"
 #include "server/image/image_rpcs.h"
 
@@ -23,8 +26,13 @@ DAVIT_DISPATCH(RemoveImage, RunOn::kExecutor)
 DAVIT_DISPATCH(ImageFsInfo, RunOn::kGrpcThread)
 
 grpc::ServerWriteReactor<v1::StreamImagesResponse>* ImageServiceImpl::StreamImages(
-    grpc::CallbackServerContext*, const v1::StreamImagesRequest*) {
-  return new RefusedStream<v1::StreamImagesResponse>(UnimplementedMethod("StreamImages"));
+    grpc::CallbackServerContext*, const v1::StreamImagesRequest* request) {
+  auto fill = server::StreamImages(dispatcher_.node, *request);
+  if (!fill.ok()) {
+    return new RefusedStream<v1::StreamImagesResponse>(ToGrpc(fill.status()));
+  }
+  return new ListStream<v1::StreamImagesResponse>(dispatcher_.calls, "StreamImages",
+                                                  *std::move(fill));
 }
 
 }  // namespace davit::server

@@ -3,7 +3,8 @@
 
 #include "server/container/container_rpcs.h"
 #include "server/container/read_rpcs.h"
-#include "server/grpc/refuse.h"
+#include "server/grpc/container_events.h"
+#include "server/grpc/list_stream.h"
 #include "server/runtime/runtime_rpcs.h"
 #include "server/sandbox/read_rpcs.h"
 #include "server/sandbox/sandbox_rpcs.h"
@@ -20,15 +21,11 @@ namespace v1 = runtime::v1;
     return dispatcher_.Dispatch<v1::Method##Request, v1::Method##Response>(                  \
         where, #Method, context, request, response, server::Method);                         \
   }
-#define DAVIT_LATER(Method)                                                              \
-  grpc::ServerUnaryReactor* RuntimeServiceImpl::Method(                                  \
-      grpc::CallbackServerContext*, const v1::Method##Request*, v1::Method##Response*) { \
-    return new RefusedUnary(UnimplementedMethod(#Method));                               \
-  }
-#define DAVIT_LATER_STREAM(Method, Request, Response)                                              \
-  grpc::ServerWriteReactor<v1::Response>* RuntimeServiceImpl::Method(grpc::CallbackServerContext*, \
-                                                                     const v1::Request*) {         \
-    return new RefusedStream<v1::Response>(UnimplementedMethod(#Method));                          \
+#define DAVIT_STREAM_LIST(Method)                                                            \
+  grpc::ServerWriteReactor<v1::Method##Response>* RuntimeServiceImpl::Method(                \
+      grpc::CallbackServerContext*, const v1::Method##Request* request) {                    \
+    return new ListStream<v1::Method##Response>(dispatcher_.calls, #Method,                  \
+                                                server::Method(dispatcher_.node, *request)); \
   }
 
 DAVIT_DISPATCH(Version, RunOn::kGrpcThread)
@@ -58,21 +55,25 @@ DAVIT_DISPATCH(PortForward, RunOn::kGrpcThread)
 DAVIT_DISPATCH(ContainerStats, RunOn::kExecutor)
 DAVIT_DISPATCH(ListContainerStats, RunOn::kExecutor)
 
-DAVIT_LATER(UpdatePodSandboxResources)
-DAVIT_LATER(PodSandboxStats)
-DAVIT_LATER(ListPodSandboxStats)
-DAVIT_LATER(ListMetricDescriptors)
-DAVIT_LATER(ListPodSandboxMetrics)
-DAVIT_LATER(CheckpointContainer)
-DAVIT_LATER(CheckpointPod)
-DAVIT_LATER(RestorePod)
-DAVIT_LATER_STREAM(StreamPodSandboxes, StreamPodSandboxesRequest, StreamPodSandboxesResponse)
-DAVIT_LATER_STREAM(StreamContainers, StreamContainersRequest, StreamContainersResponse)
-DAVIT_LATER_STREAM(StreamContainerStats, StreamContainerStatsRequest, StreamContainerStatsResponse)
-DAVIT_LATER_STREAM(StreamPodSandboxStats, StreamPodSandboxStatsRequest,
-                   StreamPodSandboxStatsResponse)
-DAVIT_LATER_STREAM(StreamPodSandboxMetrics, StreamPodSandboxMetricsRequest,
-                   StreamPodSandboxMetricsResponse)
-DAVIT_LATER_STREAM(GetContainerEvents, GetEventsRequest, ContainerEventResponse)
+DAVIT_DISPATCH(PodSandboxStats, RunOn::kExecutor)
+DAVIT_DISPATCH(ListPodSandboxStats, RunOn::kExecutor)
+DAVIT_DISPATCH(ListMetricDescriptors, RunOn::kGrpcThread)
+DAVIT_DISPATCH(ListPodSandboxMetrics, RunOn::kExecutor)
+
+DAVIT_DISPATCH(UpdatePodSandboxResources, RunOn::kExecutor)
+DAVIT_DISPATCH(CheckpointContainer, RunOn::kGrpcThread)
+DAVIT_DISPATCH(CheckpointPod, RunOn::kGrpcThread)
+DAVIT_DISPATCH(RestorePod, RunOn::kGrpcThread)
+
+DAVIT_STREAM_LIST(StreamPodSandboxes)
+DAVIT_STREAM_LIST(StreamContainers)
+DAVIT_STREAM_LIST(StreamContainerStats)
+DAVIT_STREAM_LIST(StreamPodSandboxStats)
+DAVIT_STREAM_LIST(StreamPodSandboxMetrics)
+
+grpc::ServerWriteReactor<v1::ContainerEventResponse>* RuntimeServiceImpl::GetContainerEvents(
+    grpc::CallbackServerContext*, const v1::GetEventsRequest*) {
+  return ListenToContainerEvents(dispatcher_.node);
+}
 
 }  // namespace davit::server

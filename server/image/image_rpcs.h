@@ -7,12 +7,15 @@
 
 #include "base/context.h"
 #include "server/api/api.pb.h"
+#include "server/chunks.h"
 #include "server/node.h"
 
 namespace davit::server {
 
 absl::StatusOr<runtime::v1::ListImagesResponse> ListImages(
     Node& node, Context& ctx, const runtime::v1::ListImagesRequest& request);
+absl::StatusOr<Filler<runtime::v1::StreamImagesResponse>> StreamImages(
+    Node& node, const runtime::v1::StreamImagesRequest& request);
 // An image that is not here is an empty response, not an error.
 absl::StatusOr<runtime::v1::ImageStatusResponse> ImageStatus(
     Node& node, Context& ctx, const runtime::v1::ImageStatusRequest& request);

@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <memory>
+#include <utility>
+
 #include "server/image/image_rpcs.h"
 #include "server/image/image_view.h"
 
@@ -19,6 +22,28 @@ absl::StatusOr<runtime::v1::ListImagesResponse> ListImages(
     *response.add_images() = ToCri(**found);
   }
   return response;
+}
+
+absl::StatusOr<Filler<runtime::v1::StreamImagesResponse>> StreamImages(
+    Node& node, const runtime::v1::StreamImagesRequest& request) {
+  using Response = runtime::v1::StreamImagesResponse;
+  using Record = const storage::ImageRecord;
+  std::vector<std::shared_ptr<Record>> records;
+  const std::string& wanted = request.filter().image().image();
+  if (wanted.empty()) {
+    records = node.storage.ListImages();
+  } else {
+    ASSIGN_OR_RETURN(auto found, FindImage(node, wanted));
+    if (found) {
+      records.push_back(*found);
+    }
+  }
+  auto add = [](Response& piece, Record& record) -> size_t {
+    auto& image = *piece.add_images();
+    image = ToCri(record);
+    return image.ByteSizeLong();
+  };
+  return WalkObjects<Response, Record>(std::move(records), std::move(add));
 }
 
 }  // namespace davit::server

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <utility>
+
 #include "server/filter.h"
 #include "server/sandbox/read_rpcs.h"
 
@@ -15,6 +17,18 @@ bool Matches(const Sandbox::Record& record, const runtime::v1::PodSandboxFilter&
   return MatchesLabels(record.config().labels(), filter.label_selector());
 }
 
+runtime::v1::PodSandbox ListItem(const Sandbox::Record& record) {
+  runtime::v1::PodSandbox item;
+  item.set_id(record.id());
+  *item.mutable_metadata() = record.config().metadata();
+  item.set_state(ToCriState(record.state()));
+  item.set_created_at(record.created_at());
+  *item.mutable_labels() = record.config().labels();
+  *item.mutable_annotations() = record.config().annotations();
+  item.set_runtime_handler(record.runtime_handler());
+  return item;
+}
+
 }  // namespace
 
 absl::StatusOr<runtime::v1::ListPodSandboxResponse> ListPodSandbox(
@@ -22,19 +36,26 @@ absl::StatusOr<runtime::v1::ListPodSandboxResponse> ListPodSandbox(
   runtime::v1::ListPodSandboxResponse response;
   for (const auto& sandbox : node.sandboxes.List()) {
     const auto record = sandbox->record();
-    if (!Matches(*record, request.filter())) {
-      continue;
+    if (Matches(*record, request.filter())) {
+      *response.add_items() = ListItem(*record);
     }
-    auto& item = *response.add_items();
-    item.set_id(record->id());
-    *item.mutable_metadata() = record->config().metadata();
-    item.set_state(ToCriState(record->state()));
-    item.set_created_at(record->created_at());
-    *item.mutable_labels() = record->config().labels();
-    *item.mutable_annotations() = record->config().annotations();
-    item.set_runtime_handler(record->runtime_handler());
   }
   return response;
+}
+
+Filler<runtime::v1::StreamPodSandboxesResponse> StreamPodSandboxes(
+    Node& node, const runtime::v1::StreamPodSandboxesRequest& request) {
+  using Response = runtime::v1::StreamPodSandboxesResponse;
+  auto add = [filter = request.filter()](Response& piece, const Sandbox& sandbox) -> size_t {
+    const auto record = sandbox.record();
+    if (!Matches(*record, filter)) {
+      return 0;
+    }
+    auto& item = *piece.add_pod_sandboxes();
+    item = ListItem(*record);
+    return item.ByteSizeLong();
+  };
+  return WalkObjects<Response, Sandbox>(node.sandboxes.List(), std::move(add));
 }
 
 }  // namespace davit::server

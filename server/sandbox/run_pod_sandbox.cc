@@ -10,6 +10,7 @@
 #include "base/namespace.h"
 #include "base/status.h"
 #include "base/time.h"
+#include "server/events/publish.h"
 #include "server/paths.h"
 #include "server/sandbox/infra_process.h"
 #include "server/sandbox/pod_config.h"
@@ -151,6 +152,8 @@ absl::StatusOr<std::string> RunNew(Node& node, Context& ctx,
     return up;
   }
   node.sandboxes.Add(sandbox);
+  PublishEvent(node, *sandbox, v1::CONTAINER_CREATED_EVENT);
+  PublishEvent(node, *sandbox, v1::CONTAINER_STARTED_EVENT);
   return sandbox->id();
 }
 

@@ -26,4 +26,12 @@ absl::StatusOr<runtime::v1::RemovePodSandboxResponse> RemovePodSandbox(
 absl::StatusOr<runtime::v1::PortForwardResponse> PortForward(
     Node& node, Context& ctx, const runtime::v1::PortForwardRequest& request);
 
+absl::StatusOr<runtime::v1::UpdatePodSandboxResourcesResponse> UpdatePodSandboxResources(
+    Node& node, Context& ctx, const runtime::v1::UpdatePodSandboxResourcesRequest& request);
+// Unimplemented, as CheckpointContainer.
+absl::StatusOr<runtime::v1::CheckpointPodResponse> CheckpointPod(
+    Node& node, Context& ctx, const runtime::v1::CheckpointPodRequest& request);
+absl::StatusOr<runtime::v1::RestorePodResponse> RestorePod(
+    Node& node, Context& ctx, const runtime::v1::RestorePodRequest& request);
+
 }  // namespace davit::server

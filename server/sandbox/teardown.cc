@@ -10,11 +10,13 @@
 #include "base/status.h"
 #include "server/container/stop.h"
 #include "server/container/teardown.h"
+#include "server/events/publish.h"
 #include "server/paths.h"
 #include "server/sandbox/infra_process.h"
 #include "server/sandbox/sandbox_files.h"
 #include "server/sandbox/sandbox_network.h"
 #include "server/state/state_db.h"
+#include "server/stats/cpu_rates.h"
 #include "server/update.h"
 
 namespace davit::server {
@@ -109,7 +111,9 @@ absl::Status StopSandboxLocked(Node& node, Context& ctx, Sandbox& sandbox) {
   if (state == sv1::SANDBOX_REMOVING) {
     return absl::OkStatus();
   }
-  return Update(node, sandbox, [](auto& next) { next.set_state(sv1::SANDBOX_STOPPED); });
+  RETURN_IF_ERROR(Update(node, sandbox, [](auto& next) { next.set_state(sv1::SANDBOX_STOPPED); }));
+  PublishEvent(node, sandbox, runtime::v1::CONTAINER_STOPPED_EVENT);
+  return absl::OkStatus();
 }
 
 absl::Status RemoveSandboxLocked(Node& node, Context& ctx, Sandbox& sandbox) {
@@ -128,6 +132,8 @@ absl::Status RemoveSandboxLocked(Node& node, Context& ctx, Sandbox& sandbox) {
   RETURN_IF_ERROR(failpoint::Hit("remove_pod_sandbox.before_delete"));
   RETURN_IF_ERROR(node.state.DeleteSandbox(id));
   node.sandboxes.Remove(id);
+  node.cpu_rates.Forget(id);
+  PublishEvent(node, sandbox, runtime::v1::CONTAINER_DELETED_EVENT);
   return absl::OkStatus();
 }
 

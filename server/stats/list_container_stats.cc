@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <utility>
+
 #include "server/filter.h"
 #include "server/stats/stats_rpcs.h"
 
@@ -24,6 +26,22 @@ absl::StatusOr<runtime::v1::ListContainerStatsResponse> ListContainerStats(
     }
   }
   return response;
+}
+
+Filler<runtime::v1::StreamContainerStatsResponse> StreamContainerStats(
+    Node& node, const runtime::v1::StreamContainerStatsRequest& request) {
+  using Response = runtime::v1::StreamContainerStatsResponse;
+  auto add = [&node, filter = request.filter()](Response& piece,
+                                                const Container& container) -> size_t {
+    const auto record = container.record();
+    if (!Matches(*record, filter)) {
+      return 0;
+    }
+    auto& stats = *piece.add_container_stats();
+    stats = StatsOf(node, *record);
+    return stats.ByteSizeLong();
+  };
+  return WalkObjects<Response, Container>(node.containers.List(), std::move(add));
 }
 
 }  // namespace davit::server

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/stats/writable_usage.h"
 
+#include <sys/statvfs.h>
+
 #include <algorithm>
 
 #include "base/log.h"
@@ -8,6 +10,20 @@
 #include "base/time.h"
 
 namespace davit::server {
+
+namespace {
+
+std::optional<FsCapacity> CapacityAt(const std::string& path) {
+  struct statvfs st {};
+  if (statvfs(path.c_str(), &st) != 0) {
+    return std::nullopt;
+  }
+  return FsCapacity{.bytes = static_cast<uint64_t>(st.f_blocks) * st.f_frsize,
+                    .inodes = st.f_files,
+                    .inodes_free = st.f_ffree};
+}
+
+}  // namespace
 
 std::optional<storage::FsUsage> WritableUsage::Get(const std::string& container_id) {
   absl::MutexLock lock(&mutex_);
@@ -34,6 +50,11 @@ storage::FsUsage WritableUsage::Total() {
   return total;
 }
 
+std::optional<FsCapacity> WritableUsage::Capacity() {
+  absl::MutexLock lock(&mutex_);
+  return capacity_;
+}
+
 void WritableUsage::Forget(const std::string& container_id) {
   absl::MutexLock lock(&mutex_);
   samples_.erase(container_id);
@@ -41,9 +62,11 @@ void WritableUsage::Forget(const std::string& container_id) {
 
 void WritableUsage::Refresh(const std::string& container_id) {
   auto usage = storage_.RootfsUsage(container_id);
+  const auto capacity = usage.ok() ? CapacityAt(usage->mountpoint) : std::nullopt;
   absl::MutexLock lock(&mutex_);
   walking_.erase(container_id);
   if (usage.ok()) {
+    capacity_ = capacity ? capacity : capacity_;
     samples_[container_id] = *std::move(usage);
   } else if (absl::IsNotFound(usage.status())) {
     samples_.erase(container_id);  // removed while it was walked

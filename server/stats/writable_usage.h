@@ -19,6 +19,13 @@
 
 namespace davit::server {
 
+// Of the file system that holds the writable layers.
+struct FsCapacity {
+  uint64_t bytes = 0;
+  uint64_t inodes = 0;
+  uint64_t inodes_free = 0;
+};
+
 class WritableUsage {
  public:
   WritableUsage(storage::Storage& storage, Executor& executor, std::chrono::milliseconds refresh)
@@ -28,6 +35,8 @@ class WritableUsage {
   std::optional<storage::FsUsage> Get(const std::string& container_id);
   // The sum over the newest samples of all containers; its timestamp is the oldest among them.
   storage::FsUsage Total();
+  // As of the newest sample of any container; nothing before the first.
+  std::optional<FsCapacity> Capacity();
   void Forget(const std::string& container_id);
 
  private:
@@ -39,6 +48,7 @@ class WritableUsage {
   absl::Mutex mutex_;
   std::map<std::string, storage::FsUsage> samples_ ABSL_GUARDED_BY(mutex_);
   std::set<std::string> walking_ ABSL_GUARDED_BY(mutex_);
+  std::optional<FsCapacity> capacity_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace davit::server

@@ -44,7 +44,44 @@ absl::StatusOr<Response> Call(Stub& stub,
   return response;
 }
 
+template <typename Response, typename Stub, typename Request, typename Method>
+absl::StatusOr<std::vector<Response>> Collect(Stub& stub, Method method, const Request& request) {
+  grpc::ClientContext context;
+  context.set_deadline(std::chrono::system_clock::now() + Client::kTimeout);
+  const auto reader = (stub.*method)(&context, request);
+  std::vector<Response> pieces;
+  Response piece;
+  while (reader->Read(&piece)) {
+    pieces.push_back(std::move(piece));
+  }
+  if (absl::Status status = FromGrpc(reader->Finish()); !status.ok()) {
+    return status;
+  }
+  return pieces;
+}
+
 }  // namespace
+
+struct EventStream::Impl {
+  grpc::ClientContext context;
+  std::unique_ptr<grpc::ClientReader<v1::ContainerEventResponse>> reader;
+};
+
+EventStream::EventStream(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+EventStream::EventStream(EventStream&&) noexcept = default;
+EventStream::~EventStream() {
+  if (impl_) {
+    impl_->context.TryCancel();
+  }
+}
+
+absl::StatusOr<v1::ContainerEventResponse> EventStream::Next() {
+  v1::ContainerEventResponse event;
+  if (!impl_->reader->Read(&event)) {
+    return FromGrpc(impl_->reader->Finish());
+  }
+  return event;
+}
 
 struct Client::Impl {
   std::shared_ptr<grpc::Channel> channel;
@@ -70,6 +107,22 @@ Client::~Client() = default;
 #define DAVIT_E2E_DEFINE_IMAGE(Rpc) DAVIT_E2E_DEFINE(ImageService, image, Rpc)
 DAVIT_E2E_RUNTIME_RPCS(DAVIT_E2E_DEFINE_RUNTIME)
 DAVIT_E2E_IMAGE_RPCS(DAVIT_E2E_DEFINE_IMAGE)
+
+#define DAVIT_E2E_DEFINE_STREAM(Service, stub, Rpc)                                             \
+  absl::StatusOr<std::vector<v1::Rpc##Response>> Client::Rpc(const v1::Rpc##Request& request) { \
+    return Collect<v1::Rpc##Response>(*impl_->stub, &v1::Service::Stub::Rpc, request);          \
+  }
+#define DAVIT_E2E_DEFINE_RUNTIME_STREAM(Rpc) DAVIT_E2E_DEFINE_STREAM(RuntimeService, runtime, Rpc)
+DAVIT_E2E_STREAMS(DAVIT_E2E_DEFINE_RUNTIME_STREAM)
+DAVIT_E2E_DEFINE_STREAM(ImageService, image, StreamImages)
+
+EventStream Client::Events() {
+  auto stream = std::make_unique<EventStream::Impl>();
+  stream->context.set_deadline(std::chrono::system_clock::now() + kTimeout);
+  stream->reader = impl_->runtime->GetContainerEvents(&stream->context, v1::GetEventsRequest());
+  stream->reader->WaitForInitialMetadata();
+  return EventStream(std::move(stream));
+}
 
 absl::Status Client::CallEmpty(const std::string& method) {
   const std::string path =

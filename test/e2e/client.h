@@ -7,6 +7,7 @@
 #include <chrono>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 
@@ -39,7 +40,23 @@ namespace v1 = runtime::v1;
   X(UpdateContainerResources)     \
   X(ReopenContainerLog)           \
   X(ContainerStats)               \
-  X(ListContainerStats)
+  X(ListContainerStats)           \
+  X(PodSandboxStats)              \
+  X(ListPodSandboxStats)          \
+  X(ListMetricDescriptors)        \
+  X(ListPodSandboxMetrics)        \
+  X(UpdatePodSandboxResources)    \
+  X(CheckpointContainer)          \
+  X(CheckpointPod)                \
+  X(RestorePod)
+
+// Lists in pieces.
+#define DAVIT_E2E_STREAMS(X) \
+  X(StreamPodSandboxes)      \
+  X(StreamContainers)        \
+  X(StreamContainerStats)    \
+  X(StreamPodSandboxStats)   \
+  X(StreamPodSandboxMetrics)
 
 #define DAVIT_E2E_IMAGE_RPCS(X) \
   X(PullImage)                  \
@@ -47,6 +64,22 @@ namespace v1 = runtime::v1;
   X(ImageStatus)                \
   X(RemoveImage)                \
   X(ImageFsInfo)
+
+// GetContainerEvents, subscribed when it is made. Ends with its object.
+class EventStream {
+ public:
+  struct Impl;
+  explicit EventStream(std::unique_ptr<Impl> impl);
+  ~EventStream();
+  EventStream(EventStream&&) noexcept;
+  EventStream& operator=(EventStream&&) = delete;
+
+  // The next event, or how the stream ended (its deadline is the client's timeout).
+  absl::StatusOr<v1::ContainerEventResponse> Next();
+
+ private:
+  std::unique_ptr<Impl> impl_;
+};
 
 class Client {
  public:
@@ -63,6 +96,15 @@ class Client {
   DAVIT_E2E_RUNTIME_RPCS(DAVIT_E2E_DECLARE)
   DAVIT_E2E_IMAGE_RPCS(DAVIT_E2E_DECLARE)
 #undef DAVIT_E2E_DECLARE
+
+  // All pieces.
+#define DAVIT_E2E_DECLARE(Rpc)                                                         \
+  absl::StatusOr<std::vector<v1::Rpc##Response>> Rpc(const v1::Rpc##Request& request = \
+                                                         v1::Rpc##Request());
+  DAVIT_E2E_STREAMS(DAVIT_E2E_DECLARE)
+  DAVIT_E2E_DECLARE(StreamImages)
+#undef DAVIT_E2E_DECLARE
+  EventStream Events();
 
   // Calls any method with an empty request: for those that Davit does not serve. "Exec" or
   // "ImageService/StreamImages" (of runtime.v1).

@@ -71,14 +71,17 @@ TEST_F(Daemon, TellsItsCgroupDriverAndTakesAPodCidr) {
 }
 
 TEST_F(Daemon, NamesTheMethodsThatItDoesNotServe) {
-  for (const char* method :
-       {"PodSandboxStats", "ListPodSandboxStats", "CheckpointContainer", "GetContainerEvents",
-        "ListMetricDescriptors", "ListPodSandboxMetrics", "UpdatePodSandboxResources",
-        "StreamContainers", "ImageService/StreamImages"}) {
-    const std::string name = method;
-    const std::string bare = name.substr(name.find('/') == std::string::npos ? 0 : 13);
-    ExpectError(client().CallEmpty(name), Code::kUnimplemented, bare);
-  }
+  v1::RestorePodRequest restore;
+  restore.set_checkpoint_path("/checkpoint.tar");
+  ExpectError(client().RestorePod(restore).status(), Code::kUnimplemented, "/checkpoint.tar");
+  ExpectError(client().CallEmpty("CheckpointContainer"), Code::kInvalidArgument, "container ID");
+  ExpectError(client().CallEmpty("CheckpointPod"), Code::kInvalidArgument, "sandbox ID");
+}
+
+TEST_F(Daemon, StopsThoughSomebodyListensToEvents) {
+  EventStream events = client().Events();
+  EXPECT_EQ(daemon().Stop(), 0);
+  ExpectError(events.Next().status(), Code::kUnavailable, "stopping");
 }
 
 TEST_F(Daemon, RefusesASecondOneOnItsRootRunAndSocket) {
