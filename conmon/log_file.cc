@@ -99,9 +99,11 @@ void LogFile::Append(iovec* parts, size_t count) {
     }
   }
   for (size_t i = 0; i < count; ++i) {
-    const size_t size = parts[i].iov_len;
-    dropped_bytes_ += size;
-    dropped_lines_ += size > 0 && static_cast<char*>(parts[i].iov_base)[size - 1] == '\n' ? 1U : 0U;
+    const char* const bytes = static_cast<char*>(parts[i].iov_base);
+    dropped_bytes_ += parts[i].iov_len;
+    for (size_t at = 0; at < parts[i].iov_len; ++at) {
+      dropped_lines_ += bytes[at] == '\n' ? 1U : 0U;
+    }
   }
 }
 

@@ -20,8 +20,7 @@ class LogFile {
   // Opens the path anew (after a rotation); the old file stays in use if that fails.
   int Reopen();
 
-  // Appends whole entries, of which each ends with a part that ends with a newline. Uses the array
-  // up.
+  // Appends whole entries, each of which has one newline, at its end. Uses the array up.
   void Append(iovec* parts, size_t count);
 
   [[nodiscard]] bool discards() const { return path_[0] == '\0'; }

@@ -18,7 +18,7 @@ constexpr size_t kReadSize = 64U << 10U;
 int Stream::Open(const char* name, Fd source, size_t max_line) {
   const size_t page = 4096;
   capacity_ = (max_line + 1 > kReadSize ? max_line + 1 + page - 1 : kReadSize) & ~(page - 1);
-  void* memory = mmap(nullptr, capacity_, PROT_READ | PROT_WRITE,
+  void* memory = mmap(nullptr, capacity_ + Batch::kScratch, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (memory == MAP_FAILED) {
     return errno;
@@ -50,7 +50,7 @@ Text Stream::Read(Log& log) {
 }
 
 void Stream::LogWhole(Log& log) {
-  Batch batch(log, name_);
+  Batch batch(log, name_, buffer_ + capacity_);
   if (!within_line_ && log.Recovered(gap_.why, last_read_ms_)) {
     CloseGap(log, batch);
   }
@@ -108,7 +108,7 @@ void Stream::CloseGap(Log& log, Batch& batch) {
 }
 
 void Stream::LogHeld(Log& log) {
-  Batch batch(log, name_);
+  Batch batch(log, name_, buffer_ + capacity_);
   if (held_ > 0) {
     LogEntry(log, batch, {{buffer_ + begin_, held_}, false});
   }
@@ -121,7 +121,7 @@ void Stream::LogHeld(Log& log) {
 
 void Stream::Rest(Log& log) {
   LogHeld(log);
-  madvise(buffer_, capacity_, MADV_DONTNEED);
+  madvise(buffer_, capacity_ + Batch::kScratch, MADV_DONTNEED);
   warm_ = false;
 }
 
@@ -130,7 +130,7 @@ void Stream::Close(Log& log) {
     return;
   }
   Rest(log);
-  Batch batch(log, name_);
+  Batch batch(log, name_, buffer_ + capacity_);
   if (gap_.why != Refusal::kNone) {
     const uint64_t open_line = within_line_ ? 1 : 0;
     gap_.lines += open_line;

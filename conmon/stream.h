@@ -55,7 +55,7 @@ class Stream {
 
   const char* name_ = "";
   Fd source_;
-  char* buffer_ = nullptr;
+  char* buffer_ = nullptr;  // and behind its capacity, the scratch of batches
   size_t capacity_ = 0;
   size_t begin_ = 0;  // of what is held
   size_t held_ = 0;
