@@ -1,0 +1,509 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The monitor's program with a shell script in place of the OCI runtime: "containers" are processes
+// of this machine. Needs no privileges.
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <array>
+#include <atomic>
+#include <cstring>
+#include <filesystem>
+#include <random>
+#include <set>
+#include <thread>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "base/file.h"
+#include "base/pipe.h"
+#include "base/status.h"
+#include "base/subprocess.h"
+#include "base/text.h"
+#include "conmon/protocol.h"
+
+namespace davit {
+namespace {
+
+using namespace std::chrono_literals;
+namespace fs = std::filesystem;
+using conmon::Command;
+using conmon::Phase;
+using conmon::Reply;
+using conmon::Request;
+
+// Starts BUNDLE/command and leaves it behind, as `run --detach` does.
+constexpr char kRuntime[] = R"(#!/bin/sh
+while [ $# -gt 0 ]; do
+  case $1 in
+    --bundle) bundle=$2; shift ;;
+    --pid-file) pid_file=$2; shift ;;
+  esac
+  shift
+done
+if [ -e "$bundle/fail" ]; then echo "no such container" >&2; exit 1; fi
+exec 3<&0  # a shell gives what it leaves behind no input of its own accord
+/bin/sh "$bundle/command" <&3 3<&- &
+echo $! > "$pid_file"
+)";
+
+class MonitorTest : public testing::Test {
+ protected:
+  MonitorTest() {
+    char pattern[] = "/tmp/monitor_test.XXXXXX";
+    dir_ = mkdtemp(pattern);
+    log_path_ = dir_ + "/logs/0.log";
+    fs::create_directories(dir_ + "/run");
+    fs::create_directories(dir_ + "/logs");
+    EXPECT_TRUE(WriteFileAtomic(dir_ + "/runtime", kRuntime, 0700).ok());
+  }
+  ~MonitorTest() override {
+    if (container_ > 0 && !ended_) {
+      kill(container_, SIGKILL);
+      AwaitEnd();
+    }
+    fs::remove_all(dir_);
+  }
+
+  // Until its report.
+  void Start(const std::string& script, std::vector<std::string> more = {}) {
+    ASSERT_TRUE(WriteFileAtomic(dir_ + "/command", script + "\n").ok());
+    auto report = MakePipe();
+    ASSERT_TRUE(report.ok());
+    SpawnOptions options;
+    options.argv = {DAVIT_CONMON_PATH,
+                    "--id",
+                    "test",
+                    "--run-dir",
+                    dir_ + "/run",
+                    "--bundle",
+                    dir_,
+                    "--runtime",
+                    dir_ + "/runtime",
+                    "--runtime-root",
+                    dir_,
+                    "--sync-fd",
+                    "3",
+                    "--log-path",
+                    log_path_};
+    options.argv.insert(options.argv.end(), more.begin(), more.end());
+    options.env = MinimalEnv();
+    options.fds = {{report->writer.get(), 3}};
+    auto process = Spawn(options);
+    ASSERT_TRUE(process.ok()) << process.status();
+    monitor_ = *std::move(process);
+    report->writer.Reset();
+    const auto bytes = ReadFd(report->reader.get(), 4096, "the start report");
+    ASSERT_TRUE(bytes.ok() && bytes->size() >= sizeof(report_));
+    std::memcpy(&report_, bytes->data(), sizeof(report_));
+    message_ = bytes->substr(sizeof(report_));
+    container_ = report_.container_pid;
+  }
+
+  void AwaitEnd() {
+    Context ctx(60s);
+    const auto status = monitor_.Wait(ctx);
+    ended_ = true;
+    ASSERT_TRUE(status.ok()) << status.status();
+    EXPECT_EQ(status->code, 0);
+  }
+
+  // A value of the exit file.
+  [[nodiscard]] int64_t Exit(const std::string& key) const {
+    const auto text = ReadFile(dir_ + "/run/exit");
+    EXPECT_TRUE(text.ok()) << text.status();
+    for (const std::string& line : Split(*text, '\n')) {
+      if (line.starts_with(key + " ")) {
+        return std::stoll(line.substr(key.size()));
+      }
+    }
+    ADD_FAILURE() << "no " << key << " in " << *text;
+    return -1;
+  }
+
+  [[nodiscard]] UniqueFd Connect() const {
+    UniqueFd fd(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+    sockaddr_un address = {};
+    address.sun_family = AF_UNIX;
+    const std::string path = dir_ + "/run/ctl";
+    path.copy(address.sun_path, sizeof(address.sun_path) - 1);
+    EXPECT_EQ(connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
+    return fd;
+  }
+
+  static bool AwaitInput(int fd) {
+    pollfd readable = {.fd = fd, .events = POLLIN, .revents = 0};
+    return poll(&readable, 1, 30'000) > 0;
+  }
+
+  // So many bytes of the request.
+  static Reply Ask(int fd, const void* request, size_t size) {
+    Reply reply = {};
+    EXPECT_EQ(send(fd, request, size, MSG_NOSIGNAL), static_cast<ssize_t>(size));
+    EXPECT_TRUE(AwaitInput(fd));
+    EXPECT_GT(recv(fd, &reply, sizeof(reply), 0), 0);
+    return reply;
+  }
+  [[nodiscard]] Reply Ask(Command command) const {
+    const Request request = {conmon::kProtocolVersion, command, 0, 0, 0};
+    return Ask(Connect().get(), &request, sizeof(request));
+  }
+
+  // Becomes a client; gives over its ends.
+  [[nodiscard]] int Attach(std::array<Pipe, 3>& pipes) const {
+    for (Pipe& pipe : pipes) {
+      pipe = *MakePipe();
+    }
+    const std::array<int, 3> fds = {pipes[0].reader.get(), pipes[1].writer.get(),
+                                    pipes[2].writer.get()};
+    Request request = {conmon::kProtocolVersion, Command::kAttach, 0, 0, 7};
+    iovec part = {&request, sizeof(request)};
+    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(fds))] = {};
+    msghdr message = {};
+    message.msg_iov = &part;
+    message.msg_iovlen = 1;
+    message.msg_control = control;
+    message.msg_controllen = sizeof(control);
+    cmsghdr* header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(sizeof(fds));
+    std::memcpy(CMSG_DATA(header), fds.data(), sizeof(fds));
+    const UniqueFd fd = Connect();
+    EXPECT_GT(sendmsg(fd.get(), &message, MSG_NOSIGNAL), 0);
+    pipes[0].reader.Reset();
+    pipes[1].writer.Reset();
+    pipes[2].writer.Reset();
+    Reply reply = {};
+    EXPECT_TRUE(AwaitInput(fd.get()));
+    EXPECT_GT(recv(fd.get(), &reply, sizeof(reply), 0), 0);
+    return reply.error;
+  }
+
+  // A writer of the container's stdout: writes in this test are writes of the container.
+  [[nodiscard]] UniqueFd ContainersStdout() const {
+    auto fd = Open("/proc/" + std::to_string(container_) + "/fd/1", O_WRONLY);
+    EXPECT_TRUE(fd.ok()) << fd.status();
+    return *std::move(fd);
+  }
+
+  [[nodiscard]] size_t Descriptors() const {
+    return ListDir("/proc/" + std::to_string(monitor_.pid()) + "/fd")->size();
+  }
+  [[nodiscard]] uint64_t ResidentPages() const {
+    const std::string statm = *ReadFile("/proc/" + std::to_string(monitor_.pid()) + "/statm");
+    return std::stoull(statm.substr(statm.find(' ')));
+  }
+
+  static void Eventually(const std::function<bool()>& condition, const char* what) {
+    for (int i = 0; i < 3000; ++i) {
+      if (condition()) {
+        return;
+      }
+      std::this_thread::sleep_for(10ms);
+    }
+    FAIL() << what;
+  }
+  void AwaitLog(const std::string& text) {
+    Eventually([&] { return ReadFile(log_path_).value_or("").find(text) != std::string::npos; },
+               text.c_str());
+  }
+
+  // The bytes that the entries of a stream tell.
+  static std::string Replay(const std::string& log, const std::string& stream) {
+    constexpr size_t kTime = sizeof("1970-01-01T00:00:00.000000000Z") - 1;
+    std::string bytes;
+    for (size_t begin = 0; begin < log.size();) {
+      const size_t end = log.find('\n', begin);
+      EXPECT_NE(end, std::string::npos) << "a torn entry";
+      const std::string_view line = std::string_view(log).substr(begin, end - begin);
+      const size_t head = kTime + stream.size() + 4;
+      EXPECT_GE(line.size(), head);
+      EXPECT_EQ(line.substr(kTime, stream.size() + 2), " " + stream + " ");
+      bytes += line.substr(head);
+      bytes += line[head - 2] == 'F' ? "\n" : "";
+      begin = end + 1;
+    }
+    return bytes;
+  }
+
+  std::string dir_;
+  std::string log_path_;
+  Process monitor_;
+  conmon::StartReport report_ = {};
+  std::string message_;
+  pid_t container_ = -1;
+  bool ended_ = false;
+};
+
+TEST_F(MonitorTest, LeavesCodeSignalAndTime) {
+  Start("echo hello; exit 7");
+  EXPECT_EQ(report_.outcome, conmon::StartOutcome::kRunning);
+  AwaitEnd();
+  EXPECT_EQ(Exit("version"), 1);
+  EXPECT_EQ(Exit("code"), 7);
+  EXPECT_EQ(Exit("signal"), 0);
+  EXPECT_EQ(Exit("oom_kills"), 0);
+  EXPECT_EQ(Exit("dropped_lines"), 0);
+  EXPECT_GT(Exit("finished_ns"), 1'700'000'000'000'000'000);
+  EXPECT_EQ(Replay(*ReadFile(log_path_), "stdout"), "hello\n");
+  EXPECT_FALSE(PathExists(dir_ + "/run/exit.tmp"));
+  EXPECT_FALSE(PathExists(dir_ + "/run/ctl"));
+}
+
+TEST_F(MonitorTest, ASignalIsACodeOver128) {
+  Start("kill -SEGV $$");
+  AwaitEnd();
+  EXPECT_EQ(Exit("code"), 139);
+  EXPECT_EQ(Exit("signal"), 11);
+}
+
+TEST_F(MonitorTest, AFailedStartIsToldWithWhatTheRuntimeSaid) {
+  ASSERT_TRUE(WriteFileAtomic(dir_ + "/fail", "").ok());
+  Start("true");
+  EXPECT_EQ(report_.outcome, conmon::StartOutcome::kRuntimeFailed);
+  EXPECT_EQ(message_, "no such container\n");
+  EXPECT_FALSE(PathExists(dir_ + "/run/exit"));
+}
+
+// A memory.events with other things around what counts.
+TEST_F(MonitorTest, CountsKillsForMemory) {
+  const std::string events = dir_ + "/memory.events";
+  ASSERT_TRUE(WriteFileAtomic(events, "low 0\noom 4\noom_kill 3\noom_group_kill 0\n").ok());
+  Start("kill -KILL $$", {"--oom-file", events});
+  AwaitEnd();
+  EXPECT_EQ(Exit("oom_kills"), 3);
+}
+
+// Writes of the sizes where buffers end, NULs and lines of any length, the log rotated at random
+// moments, no newline at the end: the entries of all files together are what was written.
+TEST_F(MonitorTest, NothingIsLostAtAnySizeOverRandomRotations) {
+  Start("exec sleep 1000");
+  std::mt19937 random(3);
+  std::string written;
+  std::atomic<bool> writing = true;
+  std::thread writer([&] {
+    const UniqueFd out = ContainersStdout();
+    while (written.size() < (size_t{8} << 20U)) {
+      constexpr std::array<size_t, 5> kSizes = {1, 4096, 8192, 16384, 65536};
+      std::string chunk(kSizes[random() % kSizes.size()] + random() % 5, '\0');
+      const size_t newline_every = size_t{1} << random() % 16;
+      for (char& c : chunk) {
+        c = random() % newline_every == 0 ? '\n' : static_cast<char>(random());
+      }
+      written += chunk;
+      if (!WriteFd(out.get(), chunk, "stdout").ok()) {
+        break;
+      }
+    }
+    written += "no newline at the end";
+    EXPECT_TRUE(WriteFd(out.get(), "no newline at the end", "stdout").ok());
+    writing = false;
+  });
+  std::mt19937 moments(5);
+  int rotations = 0;
+  while (writing) {
+    std::this_thread::sleep_for(std::chrono::microseconds(moments() % 20'000));
+    fs::rename(log_path_, log_path_ + "." + std::to_string(rotations++));
+    EXPECT_EQ(Ask(Command::kReopenLog).error, 0);
+  }
+  writer.join();
+  kill(container_, SIGTERM);
+  AwaitEnd();
+  std::string replayed;
+  for (int i = 0; i < rotations; ++i) {
+    replayed += Replay(*ReadFile(log_path_ + "." + std::to_string(i), 64U << 20U), "stdout");
+  }
+  replayed += Replay(*ReadFile(log_path_, 64U << 20U), "stdout");
+  EXPECT_EQ(replayed.size(), written.size());
+  EXPECT_TRUE(replayed == written) << "after " << rotations << " rotations";
+  EXPECT_EQ(Exit("dropped_lines"), 0);
+  EXPECT_EQ(Exit("signal"), SIGTERM);
+}
+
+TEST_F(MonitorTest, SurvivesTheEndOfItsLogDirectory) {
+  Start("exec sleep 1000");
+  const UniqueFd out = ContainersStdout();
+  fs::remove_all(dir_ + "/logs");
+  ASSERT_TRUE(WriteFd(out.get(), "nobody will read this\n", "stdout").ok());
+  EXPECT_EQ(Ask(Command::kReopenLog).error, ENOENT);
+  ASSERT_TRUE(WriteFd(out.get(), "nor this\n", "stdout").ok());
+  fs::create_directories(dir_ + "/logs");
+  Eventually([&] { return Ask(Command::kReopenLog).error == 0; }, "the log is opened again");
+  ASSERT_TRUE(WriteFd(out.get(), "but this\n", "stdout").ok());
+  AwaitLog(" stdout F but this\n");
+  EXPECT_EQ(Ask(Command::kState).phase, Phase::kRunning);
+}
+
+// RLIMIT_FSIZE stands for a full disk: writes fail in the same way, and this needs no mount.
+TEST_F(MonitorTest, AFullDiskDropsAndCountsLinesAndTheContainerGoesOn) {
+  Start("exec sleep 1000");
+  const UniqueFd out = ContainersStdout();
+  rlimit limit = {4096, RLIM_INFINITY};
+  ASSERT_EQ(prlimit(monitor_.pid(), RLIMIT_FSIZE, &limit, nullptr), 0);
+  for (int i = 0; i < 10000; ++i) {
+    ASSERT_TRUE(WriteFd(out.get(), "line " + std::to_string(i) + "\n", "stdout").ok());
+  }
+  Eventually([&] { return Ask(Command::kState).dropped_lines >= 9000; }, "lines are dropped");
+  limit.rlim_cur = RLIM_INFINITY;
+  ASSERT_EQ(prlimit(monitor_.pid(), RLIMIT_FSIZE, &limit, nullptr), 0);
+  ASSERT_TRUE(WriteFd(out.get(), "space again\n", "stdout").ok());
+  AwaitLog(" stdout F space again\n");
+  kill(container_, SIGKILL);
+  AwaitEnd();
+  const std::string log = *ReadFile(log_path_);
+  const auto whole = static_cast<int64_t>(std::count(log.begin(), log.end(), '\n'));
+  EXPECT_GE(Exit("dropped_lines"), 9000);
+  // Every line is there or counted; a torn one is both.
+  EXPECT_NEAR(static_cast<double>(Exit("dropped_lines") + whole), 10001, 1);
+}
+
+TEST_F(MonitorTest, SignalsDoNotEndIt) {
+  Start("exec sleep 1000");
+  for (const int signal : {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGPIPE, SIGUSR1, SIGALRM}) {
+    ASSERT_EQ(kill(monitor_.pid(), signal), 0);
+  }
+  EXPECT_EQ(Ask(Command::kState).phase, Phase::kRunning);
+  kill(container_, SIGKILL);
+  AwaitEnd();
+  EXPECT_EQ(Exit("code"), 137);
+}
+
+TEST_F(MonitorTest, CollectsWhatTheContainerLeavesBehind) {
+  Start("(sleep 0.1 & sleep 0.1 &) ; sh -c '(sleep 0.2 &)'; exec sleep 1000");
+  Eventually(
+      [&] {
+        const std::string pid = std::to_string(monitor_.pid());
+        const auto children = ReadFile("/proc/" + pid + "/task/" + pid + "/children");
+        return children.ok() && Trim(*children) == std::to_string(container_);
+      },
+      "orphans are collected");
+}
+
+TEST_F(MonitorTest, SpeaksWithOlderAndNewerDaemons) {
+  Start("exec sleep 1000");
+  const UniqueFd fd = Connect();
+  const Request now = {conmon::kProtocolVersion, Command::kState, 0, 0, 0};
+  // The first daemons sent no `streams`; a later one may send more of the same version.
+  EXPECT_EQ(Ask(fd.get(), &now, offsetof(Request, streams)).error, 0);
+  std::array<char, 256> longer = {};
+  std::memcpy(longer.data(), &now, sizeof(now));
+  EXPECT_EQ(Ask(fd.get(), longer.data(), longer.size()).error, 0);
+  // Another version learns which one this is; an unknown command is no other's.
+  const Request later = {conmon::kProtocolVersion + 1, Command::kState, 0, 0, 0};
+  const Reply reply = Ask(fd.get(), &later, sizeof(later));
+  EXPECT_EQ(reply.error, EPROTO);
+  EXPECT_EQ(reply.version, conmon::kProtocolVersion);
+  const Request unknown = {conmon::kProtocolVersion, static_cast<Command>(99), 0, 0, 0};
+  EXPECT_EQ(Ask(fd.get(), &unknown, sizeof(unknown)).error, ENOSYS);
+  EXPECT_EQ(Ask(fd.get(), &now, sizeof(now)).phase, Phase::kRunning);
+}
+
+TEST_F(MonitorTest, NonsenseOnItsSocketEndsThatClientOnly) {
+  Start("exec sleep 1000");
+  std::mt19937 random(9);
+  for (int i = 0; i < 500; ++i) {
+    const UniqueFd fd = Connect();
+    std::string packet(random() % 100, '\0');
+    for (char& c : packet) {
+      c = static_cast<char>(random());
+    }
+    send(fd.get(), packet.data(), packet.size(), MSG_NOSIGNAL);
+  }
+  EXPECT_EQ(Ask(Command::kState).phase, Phase::kRunning);
+}
+
+TEST_F(MonitorTest, ClientsComeAndGoAndItStaysAsItWas) {
+  Start("exec cat", {"--stdin"});
+  std::array<Pipe, 3> pipes;
+  ASSERT_EQ(Attach(pipes), 0);
+  ASSERT_TRUE(WriteFd(pipes[0].writer.get(), "first\n", "stdin").ok());
+  ASSERT_TRUE(AwaitInput(pipes[1].reader.get()));
+  pipes = {};
+  const auto settled = [this] {
+    Eventually([&] { return Ask(Command::kState).phase == Phase::kRunning; }, "it answers");
+  };
+  settled();
+  const size_t descriptors = Descriptors();
+  const uint64_t pages = ResidentPages();
+  for (int i = 0; i < 1000; ++i) {
+    // As fast as this a place may still be taken by one that has just gone.
+    Eventually([&] { return Attach(pipes) == 0; }, "a client is taken");
+    if (i % 2 == 0) {
+      ASSERT_TRUE(WriteFd(pipes[0].writer.get(), "x\n", "stdin").ok());
+    }
+  }
+  pipes = {};
+  Eventually([&] { return Descriptors() <= descriptors; }, "its descriptors are closed");
+  EXPECT_LE(ResidentPages(), pages + 4);
+  AwaitLog("first");
+}
+
+TEST_F(MonitorTest, ManyClientsSeeTheSameAndOneTooManyIsRefused) {
+  Start("exec cat", {"--stdin"});
+  std::array<std::array<Pipe, 3>, 9> clients;
+  for (size_t i = 0; i < 8; ++i) {
+    ASSERT_EQ(Attach(clients[i]), 0);
+  }
+  EXPECT_EQ(Attach(clients[8]), EBUSY);
+  for (size_t i = 0; i < 8; ++i) {
+    ASSERT_TRUE(WriteFd(clients[i][0].writer.get(), std::to_string(i) + "\n", "stdin").ok());
+  }
+  for (size_t i = 0; i < 8; ++i) {
+    std::multiset<char> seen;
+    while (seen.size() < 16) {
+      ASSERT_TRUE(AwaitInput(clients[i][1].reader.get()));
+      std::array<char, 64> buffer;
+      const ssize_t count = read(clients[i][1].reader.get(), buffer.data(), buffer.size());
+      ASSERT_GT(count, 0);
+      seen.insert(buffer.data(), buffer.data() + count);
+    }
+    for (char c = '0'; c < '8'; ++c) {
+      EXPECT_EQ(seen.count(c), 1U) << "client " << i;
+    }
+  }
+}
+
+// One that takes nothing is detached; the others, the log and the container go on.
+TEST_F(MonitorTest, AClientThatDoesNotReadIsDetached) {
+  Start("exec sleep 1000", {"--stdin"});
+  std::array<Pipe, 3> stuck;
+  ASSERT_EQ(Attach(stuck), 0);
+  const UniqueFd out = ContainersStdout();
+  std::string text(size_t{1} << 20U, 'x');
+  text.back() = '\n';
+  ASSERT_TRUE(WriteFd(out.get(), text, "stdout").ok());
+  ASSERT_TRUE(WriteFd(out.get(), "the end\n", "stdout").ok());
+  AwaitLog(" stdout F the end\n");
+  std::array<Pipe, 3> fresh;
+  EXPECT_EQ(Attach(fresh), 0);
+}
+
+TEST_F(MonitorTest, StdinOnceEndsWithItsFirstClient) {
+  Start("cat; echo done", {"--stdin", "--stdin-once"});
+  std::array<Pipe, 3> pipes;
+  ASSERT_EQ(Attach(pipes), 0);
+  ASSERT_TRUE(WriteFd(pipes[0].writer.get(), "input\n", "stdin").ok());
+  pipes[0].writer.Reset();
+  AwaitEnd();
+  EXPECT_EQ(Replay(*ReadFile(log_path_), "stdout"), "input\ndone\n");
+}
+
+TEST_F(MonitorTest, WithoutALogNothingIsKeptOrCounted) {
+  log_path_ = "";
+  Start("seq 1 100000");
+  AwaitEnd();
+  EXPECT_EQ(Exit("code"), 0);
+  EXPECT_EQ(Exit("dropped_lines"), 0);
+  EXPECT_TRUE(ListDir(dir_ + "/logs")->empty());
+}
+
+}  // namespace
+}  // namespace davit
