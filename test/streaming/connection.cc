@@ -31,7 +31,7 @@ bool Await(int fd, short events, int timeout_ms) {
 }  // namespace
 
 Url ParseUrl(const std::string& url) {
-  const std::string scheme = "http://";
+  const std::string scheme = url.starts_with("https") ? "https://" : "http://";
   const size_t colon = url.find(':', scheme.size());
   const size_t slash = url.find('/', scheme.size());
   if (!url.starts_with(scheme) || colon == std::string::npos || slash == std::string::npos) {
@@ -51,7 +51,25 @@ Connection::Connection(const Url& url) : fd_(socket(AF_INET, SOCK_STREAM | SOCK_
   }
 }
 
+Connection::Connection(const Url& url, const std::shared_ptr<SSL_CTX>& tls) : Connection(url) {
+  const timeval patience = {.tv_sec = kPatience.count(), .tv_usec = 0};
+  setsockopt(fd_.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+  setsockopt(fd_.get(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
+  tls_.reset(SSL_new(tls.get()), SSL_free);
+  SSL_set_fd(tls_.get(), fd_.get());
+  // With TLS 1.3 the server's objection to a certificate comes with the first answer.
+  if (SSL_connect(tls_.get()) != 1) {
+    throw std::runtime_error("no TLS with the server");
+  }
+}
+
 void Connection::Write(std::string_view data) {
+  if (tls_) {
+    if (SSL_write(tls_.get(), data.data(), static_cast<int>(data.size())) <= 0) {
+      throw std::runtime_error("the server has closed the connection");
+    }
+    return;
+  }
   while (!data.empty()) {
     if (!Await(fd_.get(), POLLOUT, PatienceMs())) {
       throw std::runtime_error("the server takes nothing");
@@ -68,10 +86,14 @@ std::string Connection::Read() {
   if (!pending_.empty()) {
     return std::exchange(pending_, {});
   }
+  std::array<char, 65536> buffer;
+  if (tls_) {
+    const int count = SSL_read(tls_.get(), buffer.data(), static_cast<int>(buffer.size()));
+    return count > 0 ? std::string(buffer.data(), static_cast<size_t>(count)) : std::string();
+  }
   if (!Await(fd_.get(), POLLIN, PatienceMs())) {
     throw std::runtime_error("the server says nothing");
   }
-  std::array<char, 65536> buffer;
   const ssize_t count = recv(fd_.get(), buffer.data(), buffer.size(), 0);
   return count > 0 ? std::string(buffer.data(), static_cast<size_t>(count)) : std::string();
 }

@@ -9,8 +9,11 @@
 #pragma once
 
 #include <chrono>
+#include <memory>
 #include <string>
 #include <string_view>
+
+#include <openssl/ssl.h>
 
 #include "base/fd.h"
 
@@ -23,12 +26,14 @@ struct Url {
   int port = 0;
   std::string path;
 };
-// http://ADDRESS:PORT/PATH
+// http://ADDRESS:PORT/PATH, or https
 Url ParseUrl(const std::string& url);
 
 class Connection {
  public:
   explicit Connection(const Url& url);
+  // With TLS; throws if the handshake fails.
+  Connection(const Url& url, const std::shared_ptr<SSL_CTX>& tls);
 
   void Write(std::string_view data);
   // Some bytes; "" at the end, or when the connection was reset.
@@ -42,9 +47,11 @@ class Connection {
   void Unread(const std::string& data) { pending_ = data + pending_; }
   void CloseOutput();
   [[nodiscard]] int fd() const { return fd_.get(); }
+  [[nodiscard]] SSL* tls() const { return tls_.get(); }
 
  private:
   UniqueFd fd_;
+  std::shared_ptr<SSL> tls_;
   std::string pending_;
 };
 

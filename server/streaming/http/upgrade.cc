@@ -39,6 +39,7 @@ constexpr Protocol kWebSocketCommand[] = {
 constexpr Protocol kSpdyPorts[] = {{"portforward.k8s.io", Transport::kSpdy, 1}};
 constexpr Protocol kWebSocketPorts[] = {
     {"SPDY/3.1+portforward.k8s.io", Transport::kSpdyInWebSocket, 1},
+    {"v5.channel.k8s.io", Transport::kChannels, 5, {.base64 = false, .close_signal = true}},
     {"v4.channel.k8s.io", Transport::kChannels, 4},
     {"v4.base64.channel.k8s.io", Transport::kChannels, 4, {.base64 = true}},
     {kBinaryWithoutName, Transport::kChannels, 4}};
