@@ -46,6 +46,8 @@ struct Options {
   cli::ListOptions list;
   cli::LogOptions logs;
   cli::ExecOptions exec;
+  cli::AttachOptions attach;
+  cli::PortForwardOptions port_forward;
   std::vector<std::string> inspect;
   cli::StopOptions stop;
   cli::RemoveOptions remove;
@@ -146,9 +148,16 @@ void AddObservers(CLI::App& app, Options& o, Chosen& chosen) {
   inspect->add_option("OBJECT", o.inspect)->required();
 }
 
+constexpr char kTlsCaHelp[] =
+    "authority of the streaming server's certificate (default: the system's)";
+
 void AddExec(CLI::App& app, Options& o, Chosen& chosen) {
   auto* exec = app.add_subcommand("exec", "run a command in a container");
-  exec->add_option("--timeout", o.exec.timeout_seconds, "seconds; 0: none");
+  exec->add_flag("-i,--stdin", o.exec.in, "pass stdin on");
+  exec->add_flag("-t,--tty", o.exec.tty, "give the command a terminal");
+  exec->add_option("--timeout", o.exec.timeout_seconds,
+                   "seconds before it is killed; its output comes at its end");
+  exec->add_option("--tls-ca", o.exec.tls_ca, kTlsCaHelp);
   exec->add_option("CONTAINER", o.exec.container)->required();
   exec->add_option("COMMAND", o.exec.command, "and its arguments");
   exec->positionals_at_end();  // options after the container are the command's
@@ -162,6 +171,25 @@ void AddExec(CLI::App& app, Options& o, Chosen& chosen) {
       return RunExec(o.globals, o.exec, &chosen.exit_code);
     };
   });
+}
+
+void AddStreams(CLI::App& app, Options& o, Chosen& chosen) {
+  auto* attach =
+      Command(app, chosen, "attach", "join the output and input of a container",
+              [&o, &chosen] { return RunAttach(o.globals, o.attach, &chosen.exit_code); });
+  attach->add_option("CONTAINER", o.attach.container)->required();
+  attach->add_flag("-i,--stdin", o.attach.in, "pass stdin on");
+  attach->add_flag("-t,--tty", o.attach.tty, "it has to have a terminal (which is used anyway)");
+  attach->add_option("--detach-keys", o.attach.detach_keys,
+                     "leave a terminal with these keys (default: ctrl-p,ctrl-q); \"\": none");
+  attach->add_option("--tls-ca", o.attach.tls_ca, kTlsCaHelp);
+  auto* forward = Command(app, chosen, "port-forward", "carry local connections into a pod",
+                          [&o] { return RunPortForward(o.globals, o.port_forward); });
+  forward->add_option("POD", o.port_forward.pod, "or one of its containers")->required();
+  forward->add_option("PORT", o.port_forward.ports, "LOCAL:REMOTE, REMOTE or :REMOTE")->required();
+  forward->add_option("--address", o.port_forward.addresses, "to listen on")
+      ->allow_extra_args(false);
+  forward->add_option("--tls-ca", o.port_forward.tls_ca, kTlsCaHelp);
 }
 
 void AddEnders(CLI::App& app, Options& o, Chosen& chosen) {
@@ -204,6 +232,7 @@ int main(int argc, char** argv) {
   AddLists(app, options, chosen);
   AddObservers(app, options, chosen);
   AddExec(app, options, chosen);
+  AddStreams(app, options, chosen);
   AddEnders(app, options, chosen);
   AddAbout(app, options, chosen);
   try {

@@ -77,9 +77,30 @@ absl::Status RunLogs(const Globals& globals, const LogOptions& options);
 struct ExecOptions {
   std::string container;
   std::vector<std::string> command;
+  bool in = false;   // pass stdin on
+  bool tty = false;  // give the command a terminal
   int64_t timeout_seconds = 0;
+  std::string tls_ca;  // of the streaming server's certificate; "": the system's authorities
 };
 absl::Status RunExec(const Globals& globals, const ExecOptions& options, int* exit_code);
+
+struct AttachOptions {
+  std::string container;
+  bool in = false;
+  bool tty = false;  // it has to have a terminal
+  std::string detach_keys = "ctrl-p,ctrl-q";
+  std::string tls_ca;
+};
+absl::Status RunAttach(const Globals& globals, const AttachOptions& options, int* exit_code);
+
+struct PortForwardOptions {
+  std::string pod;
+  std::vector<std::string> ports;  // LOCAL:REMOTE
+  std::vector<std::string> addresses = {"127.0.0.1"};
+  std::string tls_ca;
+};
+// Until a signal ends the process.
+absl::Status RunPortForward(const Globals& globals, const PortForwardOptions& options);
 
 absl::Status RunInspect(const Globals& globals, const std::vector<std::string>& objects);
 

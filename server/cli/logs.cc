@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <array>
 #include <chrono>
 #include <cstdio>
-#include <deque>
 #include <limits>
 #include <thread>
 
@@ -33,16 +33,17 @@ class Printer {
       return;
     }
     FILE* out = line->is_stderr ? stderr : stdout;
-    if (timestamps_ && !within_line_) {
+    bool& within_line = within_line_[line->is_stderr ? 1 : 0];
+    if (timestamps_ && !within_line) {
       fmt::print(out, "{} ", line->time_text);
     }
     fmt::print(out, "{}{}", line->text, line->partial ? "" : "\n");
-    within_line_ = line->partial;
+    within_line = line->partial;
   }
 
  private:
   const bool timestamps_;
-  bool within_line_ = false;
+  std::array<bool, 2> within_line_ = {};  // of stdout, of stderr
 };
 
 bool Since(const std::string& raw, int64_t since_ns) {
@@ -73,50 +74,26 @@ absl::StatusOr<runtime::v1::ContainerStatus> StatusOf(Client& client, const std:
 }
 
 // What is there now: the last `tail` lines, or all.
-absl::Status ShowExisting(LogReader& reader, const LogOptions& options, int64_t since_ns) {
-  Printer printer(options.timestamps);
-  std::deque<std::string> last;
+absl::Status ShowExisting(LogReader& reader, Printer& printer, int64_t since_ns) {
   while (true) {
     ASSIGN_OR_RETURN(const auto lines, reader.Next());
     if (lines.empty()) {
-      break;
+      return absl::OkStatus();
     }
     for (const auto& line : lines) {
-      if (!Since(line, since_ns)) {
-        continue;
-      }
-      if (options.tail < 0) {
+      if (Since(line, since_ns)) {
         printer.Show(line);
-        continue;
-      }
-      last.push_back(line);
-      if (last.size() > static_cast<size_t>(options.tail)) {
-        last.pop_front();
       }
     }
   }
-  for (const auto& line : last) {
-    printer.Show(line);
-  }
-  return absl::OkStatus();
 }
 
-}  // namespace
-
-absl::StatusOr<runtime::v1::ContainerStatus> FollowLog(Client& client, const std::string& id,
-                                                       LogReader& reader, bool timestamps) {
-  Printer printer(timestamps);
+// The state is asked for before the last read: what an ended container wrote is then complete.
+absl::StatusOr<runtime::v1::ContainerStatus> Follow(Client& client, const std::string& id,
+                                                    LogReader& reader, Printer& printer) {
   while (true) {
-    // The state is asked for before the last read: what an ended container wrote is then complete.
     ASSIGN_OR_RETURN(const auto status, StatusOf(client, id));
-    bool quiet = true;
-    do {
-      ASSIGN_OR_RETURN(const auto lines, reader.Next());
-      for (const auto& line : lines) {
-        printer.Show(line);
-      }
-      quiet = lines.empty();
-    } while (!quiet || reader.Reopen());
+    RETURN_IF_ERROR(ShowExisting(reader, printer, std::numeric_limits<int64_t>::min()));
     std::fflush(stdout);
     if (status.state() != runtime::v1::CONTAINER_RUNNING &&
         status.state() != runtime::v1::CONTAINER_CREATED) {
@@ -124,6 +101,14 @@ absl::StatusOr<runtime::v1::ContainerStatus> FollowLog(Client& client, const std
     }
     std::this_thread::sleep_for(kFollowInterval);
   }
+}
+
+}  // namespace
+
+absl::StatusOr<runtime::v1::ContainerStatus> FollowLog(Client& client, const std::string& id,
+                                                       LogReader& reader, bool timestamps) {
+  Printer printer(timestamps);
+  return Follow(client, id, reader, printer);
 }
 
 absl::Status RunLogs(const Globals& globals, const LogOptions& options) {
@@ -135,10 +120,13 @@ absl::Status RunLogs(const Globals& globals, const LogOptions& options) {
     return FailedPrecondition("container {} has no log: its request named no log path",
                               options.container);
   }
-  ASSIGN_OR_RETURN(LogReader reader, LogReader::Open(status.log_path()));
-  RETURN_IF_ERROR(ShowExisting(reader, options, since_ns));
-  return options.follow ? FollowLog(client, id, reader, options.timestamps).status()
-                        : absl::OkStatus();
+  ASSIGN_OR_RETURN(LogReader reader,
+                   options.tail < 0 ? LogReader::Open(status.log_path(), since_ns)
+                                    : LogReader::OpenTail(status.log_path(),
+                                                          static_cast<uint64_t>(options.tail)));
+  Printer printer(options.timestamps);
+  RETURN_IF_ERROR(ShowExisting(reader, printer, since_ns));
+  return options.follow ? Follow(client, id, reader, printer).status() : absl::OkStatus();
 }
 
 }  // namespace davit::server::cli
