@@ -45,6 +45,7 @@ TEST_F(Cli, PullRunLogsExecInspectStopRemove) {
   EXPECT_EQ(MustDavit({"logs", container.substr(0, 12)}), "started\n");
   EXPECT_EQ(MustDavit({"logs", "--tail", "0", container}), "");
   EXPECT_EQ(MustDavit({"exec", container, "--", "hostname"}), "demo\n");
+  RememberDescriptors();  // of the streaming thread, which stays
   const RunResult exec = Davit({"exec", container, "sh", "-c", "echo e >&2; exit 3"});
   EXPECT_EQ(exec.exit.code, 3);
   EXPECT_EQ(exec.err, "e\n");

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What goes in and out of containers: ExecSync and logs.
+#include <sys/mount.h>
 
 #include <set>
 #include <thread>
@@ -126,7 +127,6 @@ TEST_F(Io, LongLinesAreLoggedInPartsAndLinesWithoutEndAreKept) {
   EXPECT_NE(text.find("no end"), std::string::npos);
 }
 
-// Rotates the log as the kubelet does while the container writes as fast as it can.
 TEST_F(Io, AnnotationsLimitTheLogAndTheLogSaysSo) {
   auto flood = ShellContainer("flood", "seq 1 20000; echo end; exec sleep 1000");
   (*flood.mutable_annotations())["davit.io/log-rate-limit"] = "10Ki";
@@ -148,6 +148,7 @@ TEST_F(Io, AnnotationsLimitTheLogAndTheLogSaysSo) {
               "davit.io/log-max-size");
 }
 
+// Rotates the log as the kubelet does while the container writes as fast as it can.
 TEST_F(Io, ReopenUnderLoadLosesNothing) {
   constexpr int kLines = 60000;
   const std::string path = LogPath(pod_, "writer");
@@ -179,6 +180,28 @@ TEST_F(Io, ReopenUnderLoadLosesNothing) {
   }
   EXPECT_EQ(text.size(), expected.size());
   EXPECT_TRUE(text == expected) << "after " << rotations << " rotations";
+}
+
+// The container goes on, and so does its log when there is space again.
+TEST_F(Io, AFullDiskLosesLinesAndNothingElse) {
+  const std::string path = LogPath(pod_, "writer");
+  const std::string dir = path.substr(0, path.rfind('/'));
+  Must(MakeDirs(dir, 0755));
+  ASSERT_EQ(mount("tmpfs", dir.c_str(), "tmpfs", 0, "size=64k"), 0);
+  const std::string id = RunShell("writer",
+                                  "seq 1 20000; echo written > /written; while [ ! -e /go ]; do "
+                                  "sleep 0.1; done; echo space again; exec sleep 1000");
+  EXPECT_TRUE(Eventually([&] { return ShellIn(id, "cat /written || true") == "written\n"; }));
+  EXPECT_LE(Must(ReadFile(path)).size(), 64U << 10U);
+  Must(RemoveFile(path));
+  v1::ReopenContainerLogRequest request;
+  request.set_container_id(id);
+  Must(client().ReopenContainerLog(request));
+  ShellIn(id, "touch /go");
+  AwaitLog(path, " stdout F space again");
+  EXPECT_TRUE(StopContainer(id, 0).ok());
+  RemoveContainer(id);
+  ASSERT_EQ(umount2(dir.c_str(), MNT_DETACH), 0);
 }
 
 TEST_F(Io, ReopenOfWhatDoesNotRun) {
