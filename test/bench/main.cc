@@ -3,10 +3,13 @@
 // davit-bench: load for any CRI server, and how long it took.
 //
 //   rounds  makes a pod with one container, runs /bin/true in it, removes it; again and again
+//   execs   runs /bin/true in one container, again and again; says what the machine spent on each
 //   hold    makes many pods, says "ready", and removes them when its standard input ends
 //   pull    pulls the image, removing it in between; with --clients from so many clients at once
 //   remove  removes the image
 //   list    lists the images, again and again
+
+#include <unistd.h>
 
 #include <chrono>
 #include <cstdio>
@@ -18,7 +21,9 @@
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
+#include "base/file.h"
 #include "base/status.h"
+#include "base/text.h"
 #include "test/bench/node_client.h"
 
 namespace {
@@ -80,6 +85,41 @@ absl::Status RunRounds(const Options& options) {
   }
   Print(options, all);
   return absl::OkStatus();
+}
+
+// Of all processors since the start, without the time that they were idle: an exec is the work of
+// many short processes, the kernel and the server.
+absl::StatusOr<double> BusySeconds() {
+  ASSIGN_OR_RETURN(const std::string stat, davit::ReadFile("/proc/stat"));
+  // cpu user nice system idle iowait irq softirq steal ...
+  const std::vector<std::string> words = davit::Words(stat.substr(0, stat.find('\n')));
+  double ticks = 0;
+  for (const size_t i : {1U, 2U, 3U, 6U, 7U}) {
+    const auto value = i < words.size() ? davit::ParseUint(words[i]) : std::nullopt;
+    ticks += value ? static_cast<double>(*value) : 0;
+  }
+  return ticks / static_cast<double>(sysconf(_SC_CLK_TCK));
+}
+
+absl::Status RunExecs(const Options& options) {
+  const auto client = NodeClient::Create(options.target);
+  Samples ignored;
+  ASSIGN_OR_RETURN(const PodAndContainer made, client->Run("execs", ignored));
+  absl::Status status;
+  for (int i = 0; i < options.warm_up && status.ok(); ++i) {
+    status = client->ExecTrue(made, ignored);
+  }
+  Samples samples;
+  ASSIGN_OR_RETURN(const double before, BusySeconds());
+  for (int i = 0; i < options.rounds && status.ok(); ++i) {
+    status = client->ExecTrue(made, samples);
+  }
+  ASSIGN_OR_RETURN(const double after, BusySeconds());
+  const absl::Status removed = client->Remove(made, ignored);
+  RETURN_IF_ERROR(status);
+  samples.Add("processor time of the machine for each", (after - before) * 1000 / options.rounds);
+  Print(options, samples);
+  return removed;
 }
 
 absl::Status RunHold(const Options& options) {
@@ -180,6 +220,10 @@ int main(int argc, char** argv) {
   rounds->add_option("--execs", options.execs, "in each round");
   rounds->add_option("--parallel", options.parallel, "pods at a time")->check(CLI::Range(1, 256));
   rounds->callback([&] { chosen = [&] { return RunRounds(options); }; });
+  auto* execs = app.add_subcommand("execs", "time ExecSync, and what the machine spends on it");
+  execs->add_option("--rounds", options.rounds, "calls");
+  execs->add_option("--warm-up", options.warm_up, "calls that do not count");
+  execs->callback([&] { chosen = [&] { return RunExecs(options); }; });
   auto* hold = app.add_subcommand("hold", "keep pods until standard input ends");
   hold->add_option("--count", options.count, "pods with one container each");
   hold->callback([&] { chosen = [&] { return RunHold(options); }; });
