@@ -83,6 +83,7 @@ struct Storage {
   std::vector<std::string> mount_options;
   int64_t rootfs_size = 0;  // bytes that a container may write; 0: no limit
   std::string unpack_path;  // "" means davit-unpack beside davit, then libexec, PATH
+  bool recipes = true;      // what makes a layer's tar again is kept beside it
 };
 
 struct Network {

@@ -133,6 +133,8 @@ void VisitStorage(Visitor& v, Storage& storage) {
           storage.rootfs_size);
   v.Field("unpack_path", "empty: davit-unpack beside davit, then in libexec, then in PATH",
           storage.unpack_path);
+  v.Field("recipes", "keep what makes the tar of a layer again: its content can be proved by it",
+          storage.recipes);
 }
 
 template <typename Visitor>

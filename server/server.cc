@@ -114,6 +114,7 @@ class Daemon {
                          {.root = config_.storage.root,
                           .run = config_.storage.run,
                           .sync = config_.storage.sync,
+                          .recipes = config_.storage.recipes,
                           .max_layer_bytes = static_cast<uint64_t>(config_.image.max_layer_bytes),
                           .max_layer_files = static_cast<uint64_t>(config_.image.max_layer_files),
                           .max_layer_ratio = static_cast<uint64_t>(config_.image.max_layer_ratio),

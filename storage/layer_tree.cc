@@ -217,10 +217,11 @@ absl::StatusOr<struct stat> LayerTree::Displace(const Place& place) {
   if (!st) {
     return Internal("layer entry {} vanished while it was replaced", Quote(place.path));
   }
-  if (S_ISDIR(st->st_mode)) {
+  // Files with content too: the layer's recipe may need it (storage/recipe/displaced.h).
+  if (S_ISDIR(st->st_mode) || (S_ISREG(st->st_mode) && st->st_size > 0)) {
     const std::string name = std::to_string(trashed_++);
     if (renameat(place.parent, place.name.c_str(), trash_.get(), name.c_str()) != 0) {
-      return ErrnoStatus(errno, "replace directory " + Quote(place.path));
+      return ErrnoStatus(errno, "replace layer entry " + Quote(place.path));
     }
     // What is cached may be inside. The descriptor itself stays open for `place`.
     cached_path_.clear();

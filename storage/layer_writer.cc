@@ -4,9 +4,12 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/cleanup/cleanup.h"
+
 #include "base/file.h"
 #include "base/log.h"
 #include "base/status.h"
+#include "storage/recipe/recipe_writer.h"
 #include "storage/unpacker.h"
 
 namespace davit::storage {
@@ -16,8 +19,11 @@ constexpr size_t kTarRecord = 512;
 
 class LayerWriterImpl : public LayerWriter {
  public:
-  LayerWriterImpl(std::string directory, std::unique_ptr<Unpacker> unpacker)
-      : directory_(std::move(directory)), unpacker_(std::move(unpacker)) {}
+  LayerWriterImpl(std::string directory, std::unique_ptr<Unpacker> unpacker,
+                  std::unique_ptr<RecipeWriter> recipe)
+      : directory_(std::move(directory)),
+        unpacker_(std::move(unpacker)),
+        recipe_(std::move(recipe)) {}
 
   ~LayerWriterImpl() override {
     unpacker_.reset();
@@ -32,6 +38,9 @@ class LayerWriterImpl : public LayerWriter {
     }
     hasher_.Update(bytes);
     CountTrailingZeros(bytes);
+    if (recipe_) {
+      RETURN_IF_ERROR(recipe_->Write(bytes));
+    }
     return unpacker_->Push(bytes);
   }
 
@@ -44,11 +53,15 @@ class LayerWriterImpl : public LayerWriter {
     unpacker_.reset();
     const Digest diff_id = hasher_.Finish();
     RETURN_IF_ERROR(Check(expected_diff_id, diff_id));
+    bool recipe = false;
+    if (recipe_) {
+      ASSIGN_OR_RETURN(recipe, recipe_->Finish());
+    }
     RETURN_IF_ERROR(RemoveTree(JoinPath(directory_, "trash")));
     LayerRecord record;
     record.info = {
         .diff_id = diff_id, .blob = blob, .size = result_->bytes, .files = result_->files};
-    record.flags = result_->flags;
+    record.flags = result_->flags | (recipe ? kHasRecipe : 0U);
     handed_over_ = true;
     return std::make_shared<StagedLayer>(directory_, std::move(record));
   }
@@ -83,6 +96,7 @@ class LayerWriterImpl : public LayerWriter {
   const std::string directory_;
   std::unique_ptr<Unpacker> unpacker_;  // null when finished
   Hasher hasher_;
+  const std::unique_ptr<RecipeWriter> recipe_;  // null: none is wanted
   size_t trailing_zeros_ = 0;
   bool handed_over_ = false;
   absl::StatusOr<ApplyResult> result_ = absl::UnknownError("not applied yet");
@@ -98,14 +112,22 @@ StagedLayer::~StagedLayer() {
 
 absl::StatusOr<std::unique_ptr<LayerWriter>> NewLayerWriter(const std::string& program,
                                                             const std::string& directory,
-                                                            const ApplyLimits& limits) {
+                                                            const ApplyLimits& limits,
+                                                            bool recipe) {
   RETURN_IF_ERROR(MakeDirs(directory, 0700));
+  absl::Cleanup remove = [&directory] {
+    log::IfError(RemoveTree(directory), "remove unfinished layer");
+  };
   absl::StatusOr<std::unique_ptr<Unpacker>> unpacker = Unpacker::Start(program, directory, limits);
   if (!unpacker.ok()) {
-    log::IfError(RemoveTree(directory), "remove unfinished layer");
     return Annotate(unpacker.status(), "start " + program + " to apply a layer");
   }
-  return std::make_unique<LayerWriterImpl>(directory, *std::move(unpacker));
+  std::unique_ptr<RecipeWriter> recorder;
+  if (recipe) {
+    ASSIGN_OR_RETURN(recorder, RecipeWriter::Create(directory));
+  }
+  std::move(remove).Cancel();
+  return std::make_unique<LayerWriterImpl>(directory, *std::move(unpacker), std::move(recorder));
 }
 
 }  // namespace davit::storage

@@ -39,9 +39,10 @@ class StagedLayer : public PendingLayer {
   std::atomic<bool> taken_ = false;
 };
 
-// `program` is davit-unpack. `directory` does not exist yet; its parent does.
+// `program` is davit-unpack. `directory` does not exist yet; its parent does. With `recipe`, what
+// is needed to make the tar again is recorded beside the files (storage/recipe/recipe_format.h).
 absl::StatusOr<std::unique_ptr<LayerWriter>> NewLayerWriter(const std::string& program,
                                                             const std::string& directory,
-                                                            const ApplyLimits& limits);
+                                                            const ApplyLimits& limits, bool recipe);
 
 }  // namespace davit::storage

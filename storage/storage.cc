@@ -58,10 +58,11 @@ class StorageImpl : public Storage {
   }
 
   absl::StatusOr<std::unique_ptr<LayerWriter>> NewLayer(const LayerHints& hints) override {
+    const Options& options = state_.options();
     ASSIGN_OR_RETURN(const std::string program,
-                     FindHelperProgram(kUnpackProgram, state_.options().unpack_path));
-    return NewLayerWriter(program, state_.paths().NewTempLayer(),
-                          LimitsFor(state_.options(), hints));
+                     FindHelperProgram(kUnpackProgram, options.unpack_path));
+    return NewLayerWriter(program, state_.paths().NewTempLayer(), LimitsFor(options, hints),
+                          options.recipes);
   }
 
   absl::Status CommitImage(const ImageRecord& image,

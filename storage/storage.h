@@ -98,6 +98,7 @@ struct Options {
   std::string root;
   std::string run;
   bool sync = true;
+  bool recipes = true;  // keep what makes a layer's tar again: full checks and `davit save`
   uint64_t max_layer_bytes = uint64_t{64} << 30U;
   uint64_t max_layer_files = 10'000'000;
   uint64_t max_layer_ratio = 2000;  // unpacked to compressed, from 1 GiB unpacked on; 0: no limit
