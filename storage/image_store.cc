@@ -20,8 +20,10 @@
 #include "base/text.h"
 #include "base/time.h"
 #include "base/trace.h"
+#include "storage/damage.h"
 #include "storage/layer_writer.h"
 #include "storage/overlay.h"
+#include "storage/strays.h"
 
 namespace davit::storage {
 namespace {
@@ -113,7 +115,7 @@ absl::StatusOr<Staged> Missing(const ImageRecord& image, const LayerTable& prese
   Staged missing;
   std::set<Digest> seen;
   for (const Digest& diff_id : image.layers) {
-    if (present.by_id.contains(diff_id) || !seen.insert(diff_id).second) {
+    if (IsPresent(present, diff_id) || !seen.insert(diff_id).second) {
       continue;
     }
     const auto found = std::find_if(given.begin(), given.end(), [&diff_id](const auto& layer) {
@@ -140,7 +142,8 @@ absl::Status Rename(const std::string& from, const std::string& to) {
 class Placement {
  public:
   // `stale`: takes directories that were in the way, for the caller to delete.
-  Placement(const Paths& paths, std::vector<std::string>& stale) : paths_(paths), stale_(stale) {}
+  Placement(const Paths& paths, const Snapshot& now, std::vector<std::string>& stale)
+      : paths_(paths), now_(now), stale_(stale) {}
   ~Placement() {
     for (const auto& layer : placed_) {
       log::IfError(Rename(paths_.Layer(layer->info().diff_id), layer->directory()),
@@ -153,9 +156,9 @@ class Placement {
   absl::Status Place(const Staged& layers, bool sync) {
     for (const auto& layer : layers) {
       const std::string target = paths_.Layer(layer->info().diff_id);
-      if (PathExists(target)) {  // without a record: what a failed removal left
-        stale_.push_back(paths_.NewTempLayer());
-        RETURN_IF_ERROR(Rename(target, stale_.back()));
+      if (PathExists(target)) {
+        RETURN_IF_ERROR(MoveAway(layer->info().diff_id));
+        RETURN_IF_ERROR(failpoint::Hit("storage.commit_image.after_move_away"));
       }
       RETURN_IF_ERROR(Rename(layer->directory(), target));
       placed_.push_back(layer);
@@ -167,6 +170,15 @@ class Placement {
     return fsync(dir.get()) == 0 ? absl::OkStatus() : ErrnoStatus(errno, "sync the layers");
   }
 
+  // What a failed removal left, or a damaged layer. That may be mounted.
+  absl::Status MoveAway(const Digest& diff_id) {
+    if (LayerInUse(now_, diff_id.hex())) {
+      return Rename(paths_.Layer(diff_id), paths_.NewOldLayer(diff_id));
+    }
+    stale_.push_back(paths_.NewTempLayer());
+    return Rename(paths_.Layer(diff_id), stale_.back());
+  }
+
   void Keep() {
     for (const auto& layer : placed_) {
       layer->MarkTaken();
@@ -176,6 +188,7 @@ class Placement {
 
  private:
   const Paths& paths_;
+  const Snapshot now_;
   std::vector<std::string>& stale_;
   Staged placed_;
 };
@@ -288,13 +301,6 @@ absl::Status WriteRemoval(Transaction& tx, const std::string& image_id,
   return absl::OkStatus();
 }
 
-// The records are gone; what cannot be deleted now is deleted at the next start.
-void DeleteTrees(const std::vector<std::string>& directories) {
-  for (const std::string& directory : directories) {
-    log::IfError(RemoveTree(directory), "remove layer");
-  }
-}
-
 }  // namespace
 
 absl::StatusOr<std::optional<std::shared_ptr<const ImageRecord>>> FindInTable(
@@ -352,7 +358,7 @@ absl::Status ImageStore::Commit(const ImageRecord& image,
     RETURN_IF_ERROR(SyncData(state_));
   }
   std::vector<std::string> stale;
-  const absl::Cleanup delete_stale = [&stale] { DeleteTrees(stale); };  // after the lock
+  const absl::Cleanup delete_stale = [&] { state_.reaper().Add(stale); };
   absl::MutexLock lock(&state_.changes);
   ASSIGN_OR_RETURN(Change change, Plan(state_.snapshot(), image, layers));
   for (const auto& layer : change.added) {
@@ -361,7 +367,7 @@ absl::Status ImageStore::Commit(const ImageRecord& image,
                                 ShortId(image.id), layer->info().diff_id.text());
     }
   }
-  Placement placement(state_.paths(), stale);
+  Placement placement(state_.paths(), state_.snapshot(), stale);
   RETURN_IF_ERROR(placement.Place(change.added, state_.options().sync));
   RETURN_IF_ERROR(failpoint::Hit("storage.commit_image.after_rename"));
   RETURN_IF_ERROR(
@@ -386,12 +392,14 @@ absl::StatusOr<std::vector<std::string>> ImageStore::Drop(const ImageRecord& ima
   next.images = std::move(images);
   next.layers = LayersWithout(*next.layers, orphans);
   state_.Publish(std::move(next));
+  log::IfError(failpoint::Hit("storage.remove_image.after_record"), "remove image");
   // Out of the way at once, so that the same layer can be committed anew while this one is deleted.
   std::vector<std::string> directories;
   for (const Digest& diff_id : orphans) {
     directories.push_back(state_.paths().NewTempLayer());
     log::IfError(Rename(state_.paths().Layer(diff_id), directories.back()), "remove layer");
   }
+  log::IfError(failpoint::Hit("storage.remove_image.after_rename"), "remove image");
   return directories;
 }
 
@@ -420,7 +428,7 @@ absl::Status ImageStore::RemoveName(const std::string& name) {
       state_.Publish(std::move(next));
     }
   }
-  DeleteTrees(directories);
+  state_.reaper().Add(directories);
   return absl::OkStatus();
 }
 
@@ -434,7 +442,7 @@ absl::Status ImageStore::Remove(const std::string& image_id) {
     }
     ASSIGN_OR_RETURN(directories, Drop(**image));
   }
-  DeleteTrees(directories);
+  state_.reaper().Add(directories);
   return absl::OkStatus();
 }
 

@@ -17,6 +17,10 @@ std::string Paths::NewTempLayer() const {
   return Layers() + "/tmp-" + NewId().substr(0, 32);
 }
 
+std::string Paths::NewOldLayer(const Digest& diff_id) const {
+  return Layers() + "/old-" + diff_id.hex() + "-" + NewId().substr(0, 16);
+}
+
 std::string Paths::Container(const std::string& id) const {
   return Containers() + "/" + id;
 }

@@ -24,6 +24,8 @@ class Paths {
   [[nodiscard]] std::string Diff(const Digest& diff_id) const;
   // A directory that no record names, so that Open removes it if it stays.
   [[nodiscard]] std::string NewTempLayer() const;
+  // For a layer that is replaced while it is mounted (storage/strays.h).
+  [[nodiscard]] std::string NewOldLayer(const Digest& diff_id) const;
 
   [[nodiscard]] std::string Containers() const { return root_ + "/containers"; }
   [[nodiscard]] std::string Container(const std::string& id) const;

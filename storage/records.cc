@@ -266,7 +266,9 @@ absl::StatusOr<Snapshot> LoadSnapshot(Db& db) {
 absl::Status PutLayer(Transaction& tx, const LayerRecord& layer) {
   ASSIGN_OR_RETURN(Statement row,
                    tx.Prepare("INSERT INTO layers (diff_id, size, files, flags, created_at_ns) "
-                              "VALUES (?, ?, ?, ?, ?)"));
+                              "VALUES (?, ?, ?, ?, ?) ON CONFLICT (diff_id) DO UPDATE SET "
+                              "size = excluded.size, files = excluded.files, "
+                              "flags = excluded.flags, created_at_ns = excluded.created_at_ns"));
   row.Bind(1, layer.info.diff_id.text());
   row.Bind(2, static_cast<int64_t>(layer.info.size));
   row.Bind(3, static_cast<int64_t>(layer.info.files));

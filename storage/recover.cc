@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "storage/recover.h"
 
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
 #include <set>
 #include <string>
 #include <vector>
@@ -10,32 +13,28 @@
 #include "base/log.h"
 #include "base/mount.h"
 #include "base/status.h"
+#include "base/text.h"
 #include "storage/rootfs_store.h"
+#include "storage/strays.h"
 #include "storage/volume_store.h"
 
 namespace davit::storage {
 namespace {
 
 struct Damage {
-  std::vector<std::string> images;  // that miss a layer
-  std::vector<Digest> layers;       // that are missing or that no image holds
+  std::vector<std::string> images;  // that have a layer without a record
+  std::vector<Digest> unheld;       // layers that no image holds
+  std::vector<Digest> missing;      // layers that are not on disk, and not marked yet
 };
 
 Damage FindDamage(const Paths& paths, const Snapshot& snapshot) {
-  std::set<Digest> missing;
-  for (const auto& [diff_id, layer] : snapshot.layers->by_id) {
-    if (!PathExists(paths.Diff(diff_id))) {
-      missing.insert(diff_id);
-    }
-  }
   Damage damage;
   std::set<Digest> held;
   for (const auto& [id, image] : snapshot.images->by_id) {
-    bool whole = true;
-    for (const Digest& diff_id : image->layers) {
-      whole = whole && snapshot.layers->by_id.contains(diff_id) && !missing.contains(diff_id);
-    }
-    if (whole) {
+    const bool known = std::all_of(
+        image->layers.begin(), image->layers.end(),
+        [&](const Digest& diff_id) { return snapshot.layers->by_id.contains(diff_id); });
+    if (known) {
       held.insert(image->layers.begin(), image->layers.end());
     } else {
       damage.images.push_back(id);
@@ -43,46 +42,77 @@ Damage FindDamage(const Paths& paths, const Snapshot& snapshot) {
   }
   for (const auto& [diff_id, layer] : snapshot.layers->by_id) {
     if (!held.contains(diff_id)) {
-      damage.layers.push_back(diff_id);
+      damage.unheld.push_back(diff_id);
+    } else if ((layer.flags & kDamaged) == 0 && !PathExists(paths.Diff(diff_id))) {
+      damage.missing.push_back(diff_id);
     }
   }
   return damage;
 }
 
-absl::Status DropRecords(Db& db, const Damage& damage) {
+absl::Status Settle(Db& db, const Snapshot& snapshot, const Damage& damage) {
   for (const std::string& id : damage.images) {
-    log::Error("image {}: a layer is missing on disk; the image is forgotten, pull it again",
+    log::Error("image {}: a layer has no record; the image is forgotten, pull it again",
                ShortId(id));
   }
-  return db.Write(Db::Sync::kFull, [&damage](Transaction& tx) -> absl::Status {
+  for (const Digest& diff_id : damage.missing) {
+    log::Error("layer {}: its directory is missing; pull the images that hold it again",
+               diff_id.text());
+  }
+  return db.Write(Db::Sync::kFull, [&](Transaction& tx) -> absl::Status {
     for (const std::string& id : damage.images) {
       RETURN_IF_ERROR(DeleteImage(tx, id));
     }
-    for (const Digest& diff_id : damage.layers) {
+    for (const Digest& diff_id : damage.unheld) {
       RETURN_IF_ERROR(DeleteLayer(tx, diff_id));
+    }
+    for (const Digest& diff_id : damage.missing) {
+      LayerRecord layer = snapshot.layers->by_id.at(diff_id);
+      layer.flags |= kDamaged;
+      RETURN_IF_ERROR(PutLayer(tx, layer));
     }
     return absl::OkStatus();
   });
 }
 
-// Only names that this module gives: a directory that an administrator put here stays.
-bool IsLayerName(const std::string& name) {
-  return name.starts_with("tmp-") || (name.size() >= kIdLength && IsLowerHex(name));
+// What to do with a name in layers/ that no record has.
+enum class Leftover { kNotOurs, kTemporary, kLayer };
+
+Leftover KindOf(const std::string& name, const Snapshot& snapshot) {
+  if (name.starts_with("tmp-")) {
+    return Leftover::kTemporary;
+  }
+  const std::string old = HexOfOldLayer(name);
+  const bool unused_old = !old.empty() && !LayerInUse(snapshot, old);
+  const bool layer = name.size() >= kIdLength && IsLowerHex(name);
+  // An administrator's directory stays.
+  return layer || unused_old ? Leftover::kLayer : Leftover::kNotOurs;
 }
 
-absl::Status RemoveStrayLayers(const Paths& paths, const Snapshot& snapshot) {
+absl::StatusOr<std::vector<std::string>> StrayTrees(const Paths& paths, const Snapshot& snapshot) {
   std::set<std::string> known;
   for (const auto& [diff_id, layer] : snapshot.layers->by_id) {
     known.insert(diff_id.hex());
   }
+  std::vector<std::string> garbage;
   ASSIGN_OR_RETURN(const std::vector<std::string> names, ListDir(paths.Layers()));
   for (const std::string& name : names) {
-    if (!known.contains(name) && IsLayerName(name)) {
-      log::Info("layer {}: no record holds it, removing", ShortId(name));
-      RETURN_IF_ERROR(RemoveTree(JoinPath(paths.Layers(), name)));
+    const Leftover kind = known.contains(name) ? Leftover::kNotOurs : KindOf(name, snapshot);
+    if (kind == Leftover::kNotOurs) {
+      continue;
     }
+    log::Info("layer {}: no record holds it, removing", ShortId(name));
+    std::string path = JoinPath(paths.Layers(), name);
+    if (kind == Leftover::kLayer) {  // the same layer may be pulled while this one is deleted
+      const std::string aside = paths.NewTempLayer();
+      if (rename(path.c_str(), aside.c_str()) != 0) {
+        return ErrnoStatus(errno, "rename " + path);
+      }
+      path = aside;
+    }
+    garbage.push_back(path);
   }
-  return absl::OkStatus();
+  return garbage;
 }
 
 absl::Status RemoveStrayContainers(const Paths& paths, const Snapshot& snapshot) {
@@ -133,19 +163,25 @@ absl::Status RemoveScratch(const Paths& paths) {
 
 }  // namespace
 
-absl::StatusOr<Snapshot> Recover(const Paths& paths, Db& db) {
-  ASSIGN_OR_RETURN(Snapshot snapshot, LoadSnapshot(db));
+absl::StatusOr<Recovered> Recover(const Paths& paths, Db& db) {
+  Recovered recovered;
+  Snapshot& snapshot = recovered.snapshot;
+  ASSIGN_OR_RETURN(snapshot, LoadSnapshot(db));
   const Damage damage = FindDamage(paths, snapshot);
-  if (!damage.images.empty() || !damage.layers.empty()) {
-    RETURN_IF_ERROR(DropRecords(db, damage));
+  if (!damage.images.empty() || !damage.unheld.empty() || !damage.missing.empty()) {
+    RETURN_IF_ERROR(Settle(db, snapshot, damage));
     ASSIGN_OR_RETURN(snapshot, LoadSnapshot(db));
   }
   // What cannot be removed costs space, not correctness: it must not keep a node from starting.
-  log::IfError(RemoveStrayLayers(paths, snapshot), "remove stray layers");
+  if (auto garbage = StrayTrees(paths, snapshot); garbage.ok()) {
+    recovered.garbage = *std::move(garbage);
+  } else {
+    log::IfError(garbage.status(), "remove stray layers");
+  }
   log::IfError(RemoveStrayContainers(paths, snapshot), "remove stray root file systems");
   log::IfError(RemoveStrayVolumes(paths, snapshot), "remove stray image volumes");
   log::IfError(RemoveScratch(paths), "remove stray mounts of images");
-  return snapshot;
+  return recovered;
 }
 
 }  // namespace davit::storage

@@ -2,8 +2,11 @@
 //
 // What Storage::Open does before anybody else sees the store: records and directories are made to
 // agree. A directory without a record is what a crash left and goes; a record without its directory
-// (deleted by hand, another disk) goes too, so that the image is pulled again.
+// (deleted by hand, another disk) is marked as damaged, so that the layer is pulled again.
 #pragma once
+
+#include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 
@@ -13,7 +16,12 @@
 
 namespace davit::storage {
 
-// Loads the records, repairs, returns the snapshot to begin with.
-absl::StatusOr<Snapshot> Recover(const Paths& paths, Db& db);
+struct Recovered {
+  Snapshot snapshot;                 // to begin with
+  std::vector<std::string> garbage;  // directories to delete in the background
+};
+
+// Loads the records and repairs. What is to be deleted has been given names that nothing else uses.
+absl::StatusOr<Recovered> Recover(const Paths& paths, Db& db);
 
 }  // namespace davit::storage

@@ -60,6 +60,40 @@ TEST_F(RecoverDeathTest, ImageIsWhollyThereOrNotAtAll) {
   EXPECT_THAT(LayerDirs(), SizeIs(2));
 }
 
+TEST_F(RecoverDeathTest, ARemovedImageIsGoneWithItsLayers) {
+  for (const char* point : {"after_record", "after_rename"}) {
+    SCOPED_TRACE(point);
+    ASSERT_TRUE(Image('a', {TarBuilder().File("a", "1").Finish()}, {"r/a:1"}).ok());
+    DieAt(std::string("storage.remove_image.") + point,
+          [&] { (void)store_->RemoveImage(ImageId('a')); });
+    EXPECT_THAT(store_->ListImages(), IsEmpty());
+    EXPECT_THAT(LayerDirs(), IsEmpty());
+  }
+}
+
+TEST_F(RecoverDeathTest, ADamagedLayerIsReplacedOrStaysDamaged) {
+  const std::string tar = TarBuilder().File("a", "good").Finish();
+  ASSERT_TRUE(Image('a', {tar}, {"r/a:1"}).ok());
+  const std::string file = paths().Diff(DiffId(tar)) + "/a";
+  ASSERT_TRUE(WriteExisting(file, "evil").ok());
+  class : public CheckObserver {
+    void Found(const CheckFinding& /*finding*/) override {}
+  } nobody;
+  Context ctx;
+  ASSERT_TRUE(store_->Check(ctx, {.full = true, .repair = true}, nobody).ok());
+  for (const char* point : {"before_sync", "after_sync", "after_move_away", "after_rename"}) {
+    SCOPED_TRACE(point);
+    DieAt(std::string("storage.commit_image.") + point,
+          [&] { (void)Image('a', {tar}, {"r/a:1"}); });
+    EXPECT_FALSE(store_->HasLayer(DiffId(tar)));
+    EXPECT_THAT(store_->ListImages(), IsEmpty());
+  }
+  ASSERT_TRUE(Image('a', {tar}, {"r/a:1"}).ok());
+  EXPECT_EQ(Text(file), "good");
+  EXPECT_THAT(LayerDirs(), ElementsAre(DiffId(tar).hex()));
+  EXPECT_EQ(store_->Check(ctx, {.full = true}, nobody)->layers_by_content, 1U);
+}
+
 TEST_F(RecoverDeathTest, RootfsWithoutRecordGoes) {
   ASSERT_TRUE(Image('a', {}, {}).ok());
   DieAt("storage.create_rootfs.after_dirs",

@@ -16,6 +16,7 @@
 #include "base/status.h"
 #include "base/text.h"
 #include "base/time.h"
+#include "storage/damage.h"
 #include "storage/image_store.h"
 #include "storage/lower_mounts.h"
 #include "storage/mapped_lowers.h"
@@ -123,6 +124,10 @@ absl::Status RootfsStore::Record(const std::string& container_id, const std::str
   if (!image) {
     return NotFound("container {}: image {} is not here; pull it first", ShortId(container_id),
                     Printable(image_id));
+  }
+  if (!IsWhole(**image, *next.layers)) {
+    return NotFound("container {}: image {} has a damaged layer; pull it again",
+                    ShortId(container_id), ShortId((*image)->id));
   }
   const auto row = next.rootfs->find(container_id);
   if (row != next.rootfs->end()) {

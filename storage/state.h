@@ -14,6 +14,7 @@
 
 #include "base/db.h"
 #include "storage/paths.h"
+#include "storage/reaper.h"
 #include "storage/records.h"
 #include "storage/storage.h"
 
@@ -41,6 +42,9 @@ class State {
     std::swap(snapshot_, next);  // the old tables are freed after the lock
   }
 
+  // Deletes what no record names any more.
+  [[nodiscard]] Reaper& reaper() const { return reaper_; }
+
   absl::Mutex changes;
 
  private:
@@ -49,6 +53,7 @@ class State {
   Db& db_;
   mutable absl::Mutex snapshot_mutex_;
   Snapshot snapshot_ ABSL_GUARDED_BY(snapshot_mutex_);
+  mutable Reaper reaper_;
 };
 
 }  // namespace davit::storage

@@ -9,11 +9,14 @@
 #include "base/helper_program.h"
 #include "base/status.h"
 #include "base/time.h"
+#include "storage/damage.h"
 #include "storage/image_store.h"
+#include "storage/layer_tar.h"
 #include "storage/layer_writer.h"
 #include "storage/recover.h"
 #include "storage/rootfs_store.h"
 #include "storage/state.h"
+#include "storage/strays.h"
 #include "storage/unpacker.h"
 #include "storage/volume_store.h"
 
@@ -42,14 +45,16 @@ class StorageImpl : public Storage {
         rootfs_(state_),
         volumes_(state_) {}
 
+  void Reap(const std::vector<std::string>& directories) { state_.reaper().Add(directories); }
+
   [[nodiscard]] bool HasLayer(const Digest& diff_id) const override {
-    return state_.snapshot().layers->by_id.contains(diff_id);
+    return IsPresent(*state_.snapshot().layers, diff_id);
   }
 
   [[nodiscard]] std::optional<LayerInfo> FindLayerByBlob(const Digest& blob) const override {
     const auto layers = state_.snapshot().layers;
     const auto found = layers->by_blob.find(blob);
-    if (found == layers->by_blob.end()) {
+    if (found == layers->by_blob.end() || !IsPresent(*layers, found->second)) {
       return std::nullopt;
     }
     LayerInfo info = layers->by_id.at(found->second).info;
@@ -65,24 +70,47 @@ class StorageImpl : public Storage {
                           options.recipes);
   }
 
+  absl::StatusOr<std::unique_ptr<LayerTar>> ReadLayer(const Digest& diff_id) override {
+    return OpenLayerTar(state_, diff_id);
+  }
+
   absl::Status CommitImage(const ImageRecord& image,
                            const std::vector<std::shared_ptr<PendingLayer>>& layers) override {
     return images_.Commit(image, layers);
   }
 
   [[nodiscard]] absl::StatusOr<std::optional<std::shared_ptr<const ImageRecord>>> FindImage(
-      const std::string& id_or_name) const override {
-    return FindInTable(*state_.snapshot().images, id_or_name);
+      const std::string& id_or_name, Damaged damaged) const override {
+    const Snapshot snapshot = state_.snapshot();
+    ASSIGN_OR_RETURN(auto found, FindInTable(*snapshot.images, id_or_name));
+    if (found && damaged == Damaged::kHidden && !IsWhole(**found, *snapshot.layers)) {
+      found.reset();
+    }
+    return found;
   }
 
   [[nodiscard]] std::vector<std::shared_ptr<const ImageRecord>> ListImages() const override {
-    const auto table = state_.snapshot().images;
+    const Snapshot snapshot = state_.snapshot();
     std::vector<std::shared_ptr<const ImageRecord>> images;
-    images.reserve(table->by_id.size());
-    for (const auto& [id, image] : table->by_id) {
-      images.push_back(image);
+    images.reserve(snapshot.images->by_id.size());
+    for (const auto& [id, image] : snapshot.images->by_id) {
+      if (IsWhole(*image, *snapshot.layers)) {
+        images.push_back(image);
+      }
     }
     return images;
+  }
+
+  [[nodiscard]] std::set<std::string> ImagesInUse() const override {
+    const Snapshot snapshot = state_.snapshot();
+    std::set<std::string> used;
+    for (const auto& [container_id, rootfs] : *snapshot.rootfs) {
+      used.insert(rootfs.image_id);
+    }
+    for (const auto& [container_id, image_ids] : *snapshot.volumes) {
+      used.insert(image_ids.begin(), image_ids.end());
+    }
+    return used;
   }
 
   absl::Status RemoveImageName(const std::string& name) override {
@@ -156,6 +184,17 @@ class StorageImpl : public Storage {
     return ids;
   }
 
+  absl::StatusOr<CheckReport> Check(Context& ctx, const CheckOptions& options,
+                                    CheckObserver& observer) override {
+    return CheckStore(ctx, state_, options, observer);
+  }
+
+  absl::StatusOr<std::vector<Stray>> Strays(bool remove) override {
+    return CollectStrays(state_, remove);
+  }
+
+  void AwaitDeletions() override { state_.reaper().Drain(); }
+
   [[nodiscard]] FsUsage ImageFsUsage() const override {
     FsUsage usage{
         .timestamp_ns = NowNanos(), .mountpoint = root(), .used_bytes = 0, .inodes_used = 0};
@@ -191,8 +230,10 @@ absl::StatusOr<std::unique_ptr<Storage>> Storage::Open(const Options& options, D
   }
   RETURN_IF_ERROR(MakeDirs(paths.EmptyLower(), 0755));
   RETURN_IF_ERROR(db.Migrate(Migrations()));
-  ASSIGN_OR_RETURN(Snapshot snapshot, Recover(paths, db));
-  return std::make_unique<StorageImpl>(options, db, std::move(snapshot));
+  ASSIGN_OR_RETURN(Recovered recovered, Recover(paths, db));
+  auto storage = std::make_unique<StorageImpl>(options, db, std::move(recovered.snapshot));
+  storage->Reap(recovered.garbage);
+  return storage;
 }
 
 }  // namespace davit::storage

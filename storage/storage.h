@@ -27,6 +27,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -35,6 +36,8 @@
 
 #include "base/context.h"
 #include "base/digest.h"
+#include "storage/byte_source.h"
+#include "storage/check/check.h"
 #include "storage/id_mapping.h"
 
 namespace davit {
@@ -87,6 +90,21 @@ struct ImageRecord {
   std::string artifact_type = {};  // of an OCI artifact; "" for a container image
 };
 
+// The uncompressed tar of a layer, made again bit for bit. One thread.
+class LayerTar : public ByteSource {
+ public:
+  [[nodiscard]] virtual uint64_t tar_size() const = 0;
+};
+
+// Images of which a check found a layer damaged are absent to all but their removal.
+enum class Damaged { kHidden, kShown };
+
+// A directory of layers/ that no record names.
+struct Stray {
+  std::string path;
+  uint64_t bytes = 0;
+};
+
 struct FsUsage {
   int64_t timestamp_ns = 0;
   std::string mountpoint;
@@ -98,7 +116,7 @@ struct Options {
   std::string root;
   std::string run;
   bool sync = true;
-  bool recipes = true;  // keep what makes a layer's tar again: full checks and `davit save`
+  bool recipes = true;  // keep what makes a layer's tar again: full checks, ReadLayer
   uint64_t max_layer_bytes = uint64_t{64} << 30U;
   uint64_t max_layer_files = 10'000'000;
   uint64_t max_layer_ratio = 2000;  // unpacked to compressed, from 1 GiB unpacked on; 0: no limit
@@ -139,6 +157,9 @@ class Storage {
   // Which layer a registry blob unpacked to, if it is here.
   [[nodiscard]] virtual std::optional<LayerInfo> FindLayerByBlob(const Digest& blob) const = 0;
   virtual absl::StatusOr<std::unique_ptr<LayerWriter>> NewLayer(const LayerHints& hints = {}) = 0;
+  // FailedPrecondition if it has no recipe, NotFound if it is not here. A layer that is damaged, or
+  // removed meanwhile, ends in DataLoss or in bytes whose digest is not the diff ID.
+  virtual absl::StatusOr<std::unique_ptr<LayerTar>> ReadLayer(const Digest& diff_id) = 0;
 
   // --- images -----------------------------------------------------------------------------------
   // Makes the pending layers and the image visible in one durable transaction. Layers of the record
@@ -149,12 +170,15 @@ class Storage {
   // By 64-digit ID, "sha256:"+ID, unambiguous ID prefix (>= 3 digits), or canonical name with tag
   // or digest. Nothing if absent; InvalidArgument if the prefix is ambiguous.
   [[nodiscard]] virtual absl::StatusOr<std::optional<std::shared_ptr<const ImageRecord>>> FindImage(
-      const std::string& id_or_name) const = 0;
+      const std::string& id_or_name, Damaged damaged = Damaged::kHidden) const = 0;
   [[nodiscard]] virtual std::vector<std::shared_ptr<const ImageRecord>> ListImages() const = 0;
   // Removes one name (tag or digest); the image goes with its last tag (an image pulled by digest
   // only: with its last digest).
   virtual absl::Status RemoveImageName(const std::string& name) = 0;
-  // Removes the image with all its names, then the layers that nothing refers to any more.
+  // IDs of images that a container uses, as its root or as a volume.
+  [[nodiscard]] virtual std::set<std::string> ImagesInUse() const = 0;
+  // Removes the image with all its names and the records of the layers that nothing refers to any
+  // more; their directories are deleted in the background.
   // FailedPrecondition while a container uses it, as its root or as a volume. Unknown is success.
   virtual absl::Status RemoveImage(const std::string& image_id) = 0;
   // Reads the image's file system without a container (to look up /etc/passwd): calls `body` with
@@ -193,6 +217,15 @@ class Storage {
   virtual absl::Status ReleaseImageVolumes(const std::string& container_id) = 0;
   // IDs of containers that use image volumes: recovery releases those that are gone.
   [[nodiscard]] virtual std::vector<std::string> ListImageVolumeUsers() const = 0;
+
+  // --- keeping ----------------------------------------------------------------------------------
+  // storage/check/check.h
+  virtual absl::StatusOr<CheckReport> Check(Context& ctx, const CheckOptions& options,
+                                            CheckObserver& observer) = 0;
+  // What no record names and nobody uses, with its size; begins its deletion if told to.
+  virtual absl::StatusOr<std::vector<Stray>> Strays(bool remove) = 0;
+  // Blocks until what is being deleted in the background is gone.
+  virtual void AwaitDeletions() = 0;
 
   // --- space ------------------------------------------------------------------------------------
   [[nodiscard]] virtual FsUsage ImageFsUsage() const = 0;  // sizes from the records

@@ -59,6 +59,30 @@ absl::Status ApplyOnce(Storage& store, const std::string& tar, const char* what)
   return absl::OkStatus();
 }
 
+class Silent : public CheckObserver {
+ public:
+  void Found(const CheckFinding& finding) override {
+    fmt::print("{}: {}\n", finding.object, finding.text);
+  }
+};
+
+absl::Status CheckAll(Storage& store) {
+  Context ctx;
+  Silent silent;
+  const auto start = Clock::now();
+  ASSIGN_OR_RETURN(const CheckReport report, store.Check(ctx, {.full = true}, silent));
+  const double seconds = SecondsSince(start);
+  fmt::print("checked by content: {:.0f} MB in {:.2f} s\n", static_cast<double>(report.bytes) / 1e6,
+             seconds);
+  return absl::OkStatus();
+}
+
+// What recipes cost in space.
+uint64_t RecipeBytes(const Options& options, const std::string& tar) {
+  const Paths paths(options.root, options.run);
+  return static_cast<uint64_t>(StatOf(paths.Layer(Digest::Sha256Of(tar)) + "/recipe").st_size);
+}
+
 absl::Status Rootfs(Storage& store) {
   constexpr int kRounds = 200;
   double create = 0;
@@ -88,15 +112,26 @@ absl::Status Bench(const std::string& directory, const std::string& tar_file) {
   } else {
     ASSIGN_OR_RETURN(tar, ReadFile(tar_file, size_t{4} << 30U));
   }
-  for (const bool sync : {false, true}) {
+  constexpr struct {
+    const char* name;
+    bool sync;
+    bool recipes;
+  } kRuns[] = {{"warm up", false, false},   {"no recipe", false, false}, {"recipe", false, true},
+               {"no recipe", false, false}, {"recipe", false, true},     {"sync", true, true}};
+  for (const auto& run : kRuns) {
     Options options;
     options.root = JoinPath(directory, "davit-storage-bench");
     options.run = options.root + "-run";
-    options.sync = sync;
+    options.sync = run.sync;
+    options.recipes = run.recipes;
     RETURN_IF_ERROR(MakeDirs(options.root));
     ASSIGN_OR_RETURN(const std::unique_ptr<Db> db, Db::Open(options.root + "/davit.db"));
     ASSIGN_OR_RETURN(const std::unique_ptr<Storage> store, Storage::Open(options, *db));
-    RETURN_IF_ERROR(ApplyOnce(*store, tar, sync ? "sync" : "no sync"));
+    RETURN_IF_ERROR(ApplyOnce(*store, tar, run.name));
+    if (run.recipes) {
+      fmt::print("recipe: {} bytes\n", RecipeBytes(options, tar));
+      RETURN_IF_ERROR(CheckAll(*store));
+    }
     RETURN_IF_ERROR(Rootfs(*store));
     const auto start = Clock::now();
     RETURN_IF_ERROR(store->RemoveImage(std::string(64, 'a')));

@@ -162,6 +162,7 @@ absl::Status StoreTest::Image(char digit, const std::vector<std::string>& tars,
 }
 
 std::vector<std::string> StoreTest::LayerDirs() const {
+  store_->AwaitDeletions();
   auto names = ListDir(paths().Layers());
   return names.ok() ? *names : std::vector<std::string>{"(missing)"};
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The file layers/<id>/recipe: what the layer's tar held besides the content of its files, so that
-// the same tar, bit for bit, can be made again from diff/. It stands for the diff ID: `davit check
-// --full` makes the tar again and compares its digest, `davit save` writes it into an archive.
+// the same tar, bit for bit, can be made again from diff/. It stands for the diff ID: a full check
+// (storage/check/check.h) makes the tar again and compares its digest.
 //
 //   8 bytes   "DVTRCP1\n"
 //   8 bytes   size of the tar, little-endian
