@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "image/pull_names.h"
 
-#include <fnmatch.h>
+#include "image/pinned.h"
 
 namespace davit::image {
 
@@ -11,13 +11,7 @@ void AddPulledNames(storage::ImageRecord& record, const Reference& reference,
     record.tags.push_back(reference.canonical());
   }
   record.digests.push_back(reference.repository() + "@" + top_digest.text());
-  const std::string names[] = {reference.canonical(), reference.repository(),
-                               record.digests.back()};
-  for (const std::string& glob : config.pinned) {
-    for (const std::string& name : names) {
-      record.pinned = record.pinned || fnmatch(glob.c_str(), name.c_str(), 0) == 0;
-    }
-  }
+  record.pinned = IsPinned(record, config.pinned);
 }
 
 }  // namespace davit::image
