@@ -30,7 +30,8 @@ absl::StatusOr<std::unique_ptr<LayerTar>> OpenLayerTar(const State& state, const
   if ((layer->second.flags & kHasRecipe) == 0) {
     return FailedPrecondition(
         "layer {} cannot be made again from its files: it was applied with storage.recipes off, by "
-        "an older version, or its tar is of a kind that no tool writes; pull the image again for the "
+        "an older version, or its tar is of a kind that no tool writes; pull the image again for "
+        "the "
         "first two",
         diff_id.text());
   }
