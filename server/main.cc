@@ -5,6 +5,7 @@
 
 #include <cstdio>
 #include <functional>
+#include <map>
 #include <string>
 
 #include <CLI/CLI.hpp>
@@ -42,6 +43,11 @@ struct Options {
   bool watch = false;
   std::string trace;
   std::vector<std::string> images;
+  cli::LoadOptions load;
+  cli::SaveOptions save;
+  cli::CheckOptions check;
+  cli::GarbageOptions garbage;
+  cli::WipeOptions wipe;
   cli::RunOptions run;
   cli::ListOptions list;
   cli::LogOptions logs;
@@ -90,6 +96,46 @@ void AddPolicy(CLI::App& app, Options& o, Chosen& chosen) {
   check->add_option("IMAGE", o.policy.image)->required();
   check->add_option("--namespace", o.policy.pod_namespace, "of the pod that would use it");
   check->add_option("--config", o.policy.config_file, "YAML file (default: /etc/davit/davit.yaml)");
+}
+
+void AddArchiveCommands(CLI::App& app, Options& o, Chosen& chosen) {
+  auto* load = Command(app, chosen, "load", "take images from an archive or an OCI layout",
+                       [&o] { return RunLoad(o.globals, o.load); });
+  load->add_option("-i,--input", o.load.input, "file or directory (default: standard input)");
+  load->add_option("--name", o.load.repository, "for images to which the archive gives a tag only");
+  auto* save =
+      Command(app, chosen, "save", "write images into one archive (OCI and docker-archive)",
+              [&o] { return RunSave(o.globals, o.save); });
+  save->add_option("IMAGE", o.save.images)->required();
+  save->add_option("-o,--output-file", o.save.output, "file (default: standard output)");
+  save->add_flag("--directory", o.save.directory, "an OCI layout as a new directory");
+}
+
+// Storage: check, gc, wipe.
+void AddKeepers(CLI::App& app, Options& o, Chosen& chosen) {
+  auto* check = Command(app, chosen, "check", "compare the database of images with the disk",
+                        [&o, &chosen] { return RunCheck(o.globals, o.check, &chosen.exit_code); });
+  check->add_flag("--full", o.check.full, "the content of every layer too");
+  check->add_flag("--repair", o.check.repair, "mark what is damaged to be pulled again");
+  check->add_option("--root", o.check.root, "this storage, which no daemon uses");
+  check->add_option("--config", o.check.config_file, "says where storage is if no daemon answers");
+  auto* gc = Command(app, chosen, "gc", "remove what nothing refers to",
+                     [&o] { return RunGarbage(o.globals, o.garbage); });
+  gc->add_flag("--dry-run", o.garbage.dry_run, "only show it");
+  gc->add_flag("--images", o.garbage.images, "also images that no container uses");
+  gc->add_option("--older-than", o.garbage.older_than_seconds, "of those: pulled so long ago, 36h")
+      ->transform(CLI::AsNumberWithUnit(
+          std::map<std::string, int64_t>{{"s", 1}, {"m", 60}, {"h", 3600}, {"d", 86400}}));
+  gc->add_option("--keep-free", o.garbage.keep_free_bytes,
+                 "of those: the oldest, until so many bytes are free")
+      ->transform(CLI::AsSizeValue(false));
+  auto* wipe = Command(app, chosen, "wipe", "remove all containers, images or both",
+                       [&o] { return RunWipe(o.globals, o.wipe); });
+  wipe->add_flag("--containers", o.wipe.containers, "pods and containers");
+  wipe->add_flag("--images", o.wipe.images, "images");
+  wipe->add_flag_callback(
+      "--all", [&o] { o.wipe.containers = o.wipe.images = true; }, "both");
+  wipe->add_flag("-f,--force", o.wipe.force, "without asking");
 }
 
 // `davit run IMAGE -- COMMAND` means the same as without the dashes.
@@ -228,6 +274,8 @@ int main(int argc, char** argv) {
   AddServe(app, options, chosen);
   AddImageCommands(app, options, chosen);
   AddPolicy(app, options, chosen);
+  AddArchiveCommands(app, options, chosen);
+  AddKeepers(app, options, chosen);
   AddRun(app, options, chosen);
   AddLists(app, options, chosen);
   AddObservers(app, options, chosen);

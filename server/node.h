@@ -41,6 +41,7 @@ class StateDb;          // server/state/state_db.h
 class ExitWatcher;      // server/container/exit_watcher.h
 class ContainerEvents;  // server/events/container_events.h
 class CpuRates;         // server/stats/cpu_rates.h
+class StorageHealth;    // server/storage_health.h
 class WritableUsage;    // server/stats/writable_usage.h
 
 struct Node {
@@ -68,6 +69,7 @@ struct Node {
   std::string monitor_path;
   std::set<std::string> own_capabilities;
   int lowest_oom_score_adj;
+  const StorageHealth* health = nullptr;
 };
 
 }  // namespace davit::server

@@ -34,6 +34,7 @@
 #include "server/state/state_db.h"
 #include "server/stats/cpu_rates.h"
 #include "server/stats/writable_usage.h"
+#include "server/storage_health.h"
 #include "server/streaming/server.h"
 #include "server/version.h"
 
@@ -83,6 +84,11 @@ class Daemon {
     return daemon;
   }
 
+  // What need not be done before the first request.
+  void StartBackground() { health_->CheckAfterLastEnd(*storage_, work_, config_.storage.sync); }
+  // After the last request.
+  absl::Status OrderlyEnd() { return health_->OrderlyEnd(); }
+
   // An exit that is noticed while members go away must find nobody to call.
   // Nor may a session ask for work that nobody does any more.
   ~Daemon() {
@@ -107,6 +113,7 @@ class Daemon {
     ASSIGN_OR_RETURN(root_lock_, LockDirectory(config_.storage.root));
     ASSIGN_OR_RETURN(run_lock_, LockDirectory(config_.storage.run));
     RETURN_IF_ERROR(ClaimSocketPath(config_.socket));
+    ASSIGN_OR_RETURN(health_, StorageHealth::Create(config_.storage.root));
     ASSIGN_OR_RETURN(db_, Db::Open(JoinPath(config_.storage.root, "davit.db")));
     ASSIGN_OR_RETURN(state_, StateDb::Open(*db_));
     ASSIGN_OR_RETURN(storage_,
@@ -173,7 +180,8 @@ class Daemon {
                          .create_container_flights = create_container_flights_,
                          .monitor_path = monitor_path_,
                          .own_capabilities = own_capabilities_,
-                         .lowest_oom_score_adj = LowestOomScoreAdj()});
+                         .lowest_oom_score_adj = LowestOomScoreAdj(),
+                         .health = health_.get()});
     exits_->Attach(*node_);
     return absl::OkStatus();
   }
@@ -209,6 +217,7 @@ class Daemon {
   SingleFlight<std::string> run_sandbox_flights_{flights_};
   SingleFlight<std::string> create_container_flights_{flights_};
   Executor calls_{kMaxCalls};
+  std::unique_ptr<StorageHealth> health_;  // its check uses all of the above
 };
 
 absl::StatusOr<std::unique_ptr<grpc::Server>> Listen(const std::string& socket,
@@ -259,6 +268,7 @@ absl::Status Serve(const config::Config& config) {
   log::Info("davit {} serves on {} with runtime {} on cgroup {}", kVersion, config.socket,
             daemon->node().runtimes.default_name(), CgroupModeName(daemon->node().cgroups.mode()));
   sd_notify(0, "READY=1");
+  daemon->StartBackground();
 
   const int signal_number = AwaitStop(signals, *daemon);
   sd_notify(0, "STOPPING=1");
@@ -266,6 +276,7 @@ absl::Status Serve(const config::Config& config) {
   daemon->node().events.Close();  // streams without an end would keep the server up
   server->Shutdown(std::chrono::system_clock::now() + kShutdownGrace);
   server->Wait();
+  log::IfError(daemon->OrderlyEnd(), "mark the orderly end");
   return RemoveFile(config.socket);
 }
 

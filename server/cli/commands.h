@@ -40,6 +40,43 @@ absl::Status RunRunningPulls(const Globals& globals, bool watch);
 absl::Status RunTimeline(const Globals& globals, const std::string& trace_id);
 absl::Status RunRemoveImages(const Globals& globals, const std::vector<std::string>& images);
 
+struct LoadOptions {
+  std::string input;       // archive or directory; "" or "-": standard input
+  std::string repository;  // of images that the archive gives a tag only
+};
+absl::Status RunLoad(const Globals& globals, const LoadOptions& options);
+
+struct SaveOptions {
+  std::vector<std::string> images;
+  std::string output;      // "" or "-": standard output
+  bool directory = false;  // an OCI layout as a directory instead of one file
+};
+absl::Status RunSave(const Globals& globals, const SaveOptions& options);
+
+struct CheckOptions {
+  bool full = false;
+  bool repair = false;
+  std::string root;         // check this one, without a daemon
+  std::string config_file;  // where storage is, if no daemon answers
+};
+// Exit code 2 where something is wrong (and not repaired).
+absl::Status RunCheck(const Globals& globals, const CheckOptions& options, int* exit_code);
+
+struct GarbageOptions {
+  bool dry_run = false;
+  bool images = false;
+  int64_t older_than_seconds = 0;
+  uint64_t keep_free_bytes = 0;
+};
+absl::Status RunGarbage(const Globals& globals, const GarbageOptions& options);
+
+struct WipeOptions {
+  bool containers = false;
+  bool images = false;
+  bool force = false;  // do not ask
+};
+absl::Status RunWipe(const Globals& globals, const WipeOptions& options);
+
 struct RunOptions {
   std::string image;
   std::vector<std::string> command;

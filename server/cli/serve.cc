@@ -4,10 +4,10 @@
 #include "base/status.h"
 #include "config/load.h"
 #include "server/cli/commands.h"
+#include "server/cli/load_config.h"
 #include "server/server.h"
 
 namespace davit::server::cli {
-namespace {
 
 absl::StatusOr<config::Config> LoadConfig(const std::string& file) {
   if (!file.empty()) {
@@ -18,6 +18,8 @@ absl::StatusOr<config::Config> LoadConfig(const std::string& file) {
   }
   return config::Config();
 }
+
+namespace {
 
 void Override(std::string& member, const std::string& flag) {
   if (!flag.empty()) {

@@ -19,6 +19,15 @@ class DavitServiceImpl final : public davit::v1::Davit::CallbackService {
   grpc::ServerUnaryReactor* Timeline(grpc::CallbackServerContext* context,
                                      const davit::v1::TimelineRequest* request,
                                      davit::v1::TimelineResponse* response) override;
+  grpc::ServerReadReactor<davit::v1::LoadImagesRequest>* LoadImages(
+      grpc::CallbackServerContext* context, davit::v1::LoadImagesResponse* response) override;
+  grpc::ServerWriteReactor<davit::v1::SaveImagesResponse>* SaveImages(
+      grpc::CallbackServerContext* context, const davit::v1::SaveImagesRequest* request) override;
+  grpc::ServerWriteReactor<davit::v1::CheckStorageResponse>* CheckStorage(
+      grpc::CallbackServerContext* context, const davit::v1::CheckStorageRequest* request) override;
+  grpc::ServerUnaryReactor* CollectGarbage(grpc::CallbackServerContext* context,
+                                           const davit::v1::CollectGarbageRequest* request,
+                                           davit::v1::CollectGarbageResponse* response) override;
 
  private:
   Node& node_;

@@ -33,7 +33,7 @@ absl::StatusOr<runtime::v1::ImageStatusResponse> ImageStatus(
   if (!found) {
     return response;
   }
-  *response.mutable_image() = ToCri(**found);
+  *response.mutable_image() = ToCri(node, **found);
   if (request.verbose()) {
     (*response.mutable_info())["info"] = VerboseInfo(**found);
   }

@@ -3,6 +3,7 @@
 
 #include "base/text.h"
 #include "image/image_config.h"
+#include "image/pinned.h"
 
 namespace davit::server {
 namespace {
@@ -18,7 +19,7 @@ bool LooksLikeId(std::string_view name) {
 
 }  // namespace
 
-runtime::v1::Image ToCri(const storage::ImageRecord& record) {
+runtime::v1::Image ToCri(const Node& node, const storage::ImageRecord& record) {
   runtime::v1::Image image;
   image.set_id(record.id);
   for (const auto& tag : record.tags) {
@@ -28,7 +29,7 @@ runtime::v1::Image ToCri(const storage::ImageRecord& record) {
     image.add_repo_digests(digest);
   }
   image.set_size(record.size);
-  image.set_pinned(record.pinned);
+  image.set_pinned(image::IsPinned(record, node.config.image.pinned));
   image.mutable_spec()->set_image(record.id);
   if (!record.artifact_type.empty()) {
     (*image.mutable_spec()->mutable_annotations())[kArtifactTypeAnnotation] = record.artifact_type;
@@ -46,12 +47,12 @@ runtime::v1::Image ToCri(const storage::ImageRecord& record) {
 }
 
 absl::StatusOr<std::optional<std::shared_ptr<const storage::ImageRecord>>> FindImage(
-    const Node& node, const std::string& name) {
+    const Node& node, const std::string& name, storage::Damaged damaged) {
   if (name.empty()) {
     return InvalidArgument("the request names no image");
   }
   if (LooksLikeId(name)) {
-    ASSIGN_OR_RETURN(auto found, node.storage.FindImage(name));
+    ASSIGN_OR_RETURN(auto found, node.storage.FindImage(name, damaged));
     if (found) {
       return found;
     }
@@ -61,7 +62,7 @@ absl::StatusOr<std::optional<std::shared_ptr<const storage::ImageRecord>>> FindI
   }
   ASSIGN_OR_RETURN(const std::vector<std::string> names, node.puller.Names(name));
   for (const std::string& canonical : names) {
-    ASSIGN_OR_RETURN(auto found, node.storage.FindImage(canonical));
+    ASSIGN_OR_RETURN(auto found, node.storage.FindImage(canonical, damaged));
     if (found) {
       return found;
     }

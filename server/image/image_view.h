@@ -18,11 +18,13 @@ namespace davit::server {
 // Where the CRI's image spec carries the type of an OCI artifact.
 inline constexpr char kArtifactTypeAnnotation[] = "davit.artifact-type";
 
-runtime::v1::Image ToCri(const storage::ImageRecord& record);
+// Pinned by what the configuration says now.
+runtime::v1::Image ToCri(const Node& node, const storage::ImageRecord& record);
 
 // By ID, ID prefix, or any form of its name ("busybox", "docker.io/library/busybox:latest");
 // nothing if it is not here. InvalidArgument for a name that is no reference.
 absl::StatusOr<std::optional<std::shared_ptr<const storage::ImageRecord>>> FindImage(
-    const Node& node, const std::string& name);
+    const Node& node, const std::string& name,
+    storage::Damaged damaged = storage::Damaged::kHidden);
 
 }  // namespace davit::server

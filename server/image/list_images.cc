@@ -13,13 +13,13 @@ absl::StatusOr<runtime::v1::ListImagesResponse> ListImages(
   const std::string& wanted = request.filter().image().image();
   if (wanted.empty()) {
     for (const auto& record : node.storage.ListImages()) {
-      *response.add_images() = ToCri(*record);
+      *response.add_images() = ToCri(node, *record);
     }
     return response;
   }
   ASSIGN_OR_RETURN(auto found, FindImage(node, wanted));
   if (found) {
-    *response.add_images() = ToCri(**found);
+    *response.add_images() = ToCri(node, **found);
   }
   return response;
 }

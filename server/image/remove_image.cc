@@ -22,7 +22,7 @@ absl::StatusOr<runtime::v1::RemoveImageResponse> RemoveImage(
     Node& node, Context& ctx, const runtime::v1::RemoveImageRequest& request) {
   const std::string& name = request.image().image();
   ctx.SetStage("remove image " + name);
-  ASSIGN_OR_RETURN(auto found, FindImage(node, name));
+  ASSIGN_OR_RETURN(auto found, FindImage(node, name, storage::Damaged::kShown));
   if (!found) {
     return runtime::v1::RemoveImageResponse();
   }

@@ -7,6 +7,7 @@
 #include "config/load.h"
 #include "image/policy/checker.h"
 #include "server/runtime/runtime_rpcs.h"
+#include "server/storage_health.h"
 #include "server/version.h"
 
 namespace davit::server {
@@ -64,6 +65,9 @@ std::string VerboseInfo(const Node& node) {
   };
   if (const absl::Status registries = node.puller.reload_error(); !registries.ok()) {
     info["registriesError"] = Message(registries);
+  }
+  if (node.health != nullptr) {
+    info["storage"] = node.health->Describe();
   }
   if (auto network = ParseJson(node.cni.DescribeJson(), "network description"); network.ok()) {
     info["network"] = *std::move(network);

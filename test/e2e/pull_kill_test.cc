@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The daemon is killed at random moments of a pull, again and again: afterwards each image is
-// wholly there or not there, what is there has the right content, no byte is orphaned, and the next
-// pull works. DAVIT_KILL_ROUNDS says how often (200 take a minute or two).
+// wholly there or not there, what is there has the right content, `davit check --full` finds
+// nothing, no byte is orphaned, and the next pull works. DAVIT_KILL_ROUNDS says how often (200 take
+// a minute or two).
 
 #include <sys/stat.h>
 
@@ -22,6 +23,7 @@
 #include "image/fake_registry.h"
 #include "image/ranges.h"
 #include "image/test_util.h"
+#include "test/e2e/command.h"
 #include "test/e2e/fixture.h"
 
 namespace davit::e2e {
@@ -122,12 +124,21 @@ class PullKill : public E2eTest {
         layers.insert(image.layers.begin(), image.layers.end());
       }
     }
-    const auto names = Must(ListDir(daemon().root() + "/layers"));
-    EXPECT_EQ(std::set<std::string>(names.begin(), names.end()), layers);
+    // What nobody names is deleted in the background.
+    EXPECT_TRUE(Eventually([&] { return LayerDirs() == layers; }))
+        << testing::PrintToString(LayerDirs()) << " instead of " << testing::PrintToString(layers);
     for (const std::string& layer : layers) {
       ExpectLayer(layer);
     }
+    const RunResult check =
+        RunCommand({DavitPath(), "--socket", daemon().socket(), "check", "--full"});
+    EXPECT_EQ(check.exit.code, 0) << check.out << check.err;
     return present;
+  }
+
+  std::set<std::string> LayerDirs() {
+    const auto names = Must(ListDir(daemon().root() + "/layers"));
+    return {names.begin(), names.end()};
   }
 
   void RemoveAll() {
