@@ -9,6 +9,7 @@
 
 #include "base/status.h"
 #include "base/text.h"
+#include "image/artifact/file_tar.h"
 #include "image/decompress.h"
 #include "image/manifest.h"
 #include "storage/layer_tree.h"
@@ -19,6 +20,8 @@ namespace {
 
 constexpr size_t kMaxMembers = 100'000;
 constexpr size_t kMaxDocuments = size_t{64} << 20U;  // all together
+constexpr size_t kMaxSmall = size_t{1} << 20U;       // kept in memory, whatever it is
+constexpr int kMaxFiles = 1000;                      // of an artifact
 constexpr size_t kMaxLinks = 16;
 constexpr size_t kTarMagic = 257;
 
@@ -82,7 +85,45 @@ absl::StatusOr<std::string> ResolveLink(const std::string& name, const std::stri
   return path;
 }
 
+// Makes a layer of one file while its bytes come.
+class FileWriter {
+ public:
+  static absl::StatusOr<std::unique_ptr<FileWriter>> Create(storage::Storage& storage,
+                                                            const ArtifactFile& file) {
+    ASSIGN_OR_RETURN(auto writer, storage.NewLayer());
+    std::unique_ptr<FileWriter> self(new FileWriter(file, std::move(writer)));
+    RETURN_IF_ERROR(self->tar_.Begin(file.path, file.blob.size));
+    return self;
+  }
+  absl::Status Write(std::span<const uint8_t> bytes) { return tar_.Write(bytes); }
+  absl::StatusOr<ArchiveFile> Finish() {
+    RETURN_IF_ERROR(tar_.Finish());
+    ArchiveFile made{.path = file_.path, .diff_id = {}, .layer = {}};
+    ASSIGN_OR_RETURN(made.layer, writer_->Finish(/*expected_diff_id=*/{}, LayerKey(file_)));
+    made.diff_id = made.layer->info().diff_id;
+    return made;
+  }
+
+ private:
+  FileWriter(const ArtifactFile& file, std::unique_ptr<storage::LayerWriter> writer)
+      : file_(file), writer_(std::move(writer)) {}
+
+  const ArtifactFile file_;
+  const std::unique_ptr<storage::LayerWriter> writer_;
+  FileTar tar_{[this](std::span<const uint8_t> bytes) { return writer_->Write(bytes); }};
+};
+
 }  // namespace
+
+absl::StatusOr<ArchiveFile> MakeFileLayer(storage::Storage& storage, const ArtifactFile& file,
+                                          const std::string& bytes) {
+  if (const auto known = storage.FindLayerByBlob(LayerKey(file))) {
+    return ArchiveFile{.path = file.path, .diff_id = known->diff_id, .layer = {}};
+  }
+  ASSIGN_OR_RETURN(const auto writer, FileWriter::Create(storage, file));
+  RETURN_IF_ERROR(writer->Write({reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()}));
+  return writer->Finish();
+}
 
 const ArchiveMember* ArchiveContents::Find(const std::string& name) const {
   std::string at = name;
@@ -134,9 +175,13 @@ class ArchiveReader {
 
   absl::StatusOr<ArchiveMember> TakeFile(const std::string& name, const TarEntry& entry) {
     ASSIGN_OR_RETURN(const Digest claimed, ClaimedDigest(name));
+    ArchiveMember member;
+    if (const auto wanted = wanted_.find(claimed); wanted != wanted_.end()) {
+      RETURN_IF_ERROR(TakeArtifactFile(entry, wanted->second, member));
+      return member;
+    }
     const auto known = claimed.empty() ? std::nullopt : storage_.FindLayerByBlob(claimed);
     const bool present = known || (!claimed.empty() && storage_.HasLayer(claimed));
-    ArchiveMember member;
     if (present) {  // not even read: the store's own is used
       member.digest = claimed;
       member.diff_id = known ? known->diff_id : claimed;
@@ -149,6 +194,9 @@ class ArchiveReader {
       RETURN_IF_ERROR(TakeDocument(name, entry, head, hasher, member));
     } else if (LooksLikeLayer(name, head)) {
       RETURN_IF_ERROR(TakeLayer(entry, head, hasher, claimed, member));
+    } else if (!claimed.empty() && entry.size <= kMaxSmall &&
+               documents_ + entry.size <= kMaxDocuments) {
+      RETURN_IF_ERROR(TakeDocument(name, entry, head, hasher, member));
     } else {
       RETURN_IF_ERROR(ForEachBlock(entry, head, hasher,
                                    [](std::span<const uint8_t>) { return absl::OkStatus(); }));
@@ -167,10 +215,73 @@ class ArchiveReader {
       return InvalidArgument("the archive's documents are too large: '{}' has {} bytes",
                              Printable(name), entry.size);
     }
-    return ForEachBlock(entry, head, hasher, [&member](std::span<const uint8_t> bytes) {
+    RETURN_IF_ERROR(ForEachBlock(entry, head, hasher, [&member](std::span<const uint8_t> bytes) {
       member.document.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
       return absl::OkStatus();
-    });
+    }));
+    NoteArtifact(member.document);
+    return absl::OkStatus();
+  }
+
+  // Which blobs the artifact, if the document is one, has as files. What is wrong with it is said
+  // when the index names it.
+  void NoteArtifact(const std::string& document) {
+    if (!LooksLikeDocument({reinterpret_cast<const uint8_t*>(document.data()), document.size()})) {
+      return;
+    }
+    const absl::StatusOr<DocumentKind> kind = KindOf(document, "");
+    if (!kind.ok() || *kind != DocumentKind::kArtifact) {
+      return;
+    }
+    const absl::StatusOr<Artifact> artifact = ParseArtifact(document, kMaxFiles);
+    for (const ArtifactFile& file : artifact.ok() ? artifact->files : std::vector<ArtifactFile>()) {
+      auto& same = wanted_[file.blob.digest];
+      const bool known = std::any_of(same.begin(), same.end(), [&file](const ArtifactFile& other) {
+        return other.path == file.path;
+      });
+      if (!file.unpack && !known && same.size() < kMaxLinks) {
+        same.push_back(file);
+      }
+      if (same.empty()) {
+        wanted_.erase(file.blob.digest);
+      }
+    }
+  }
+
+  absl::Status TakeArtifactFile(const TarEntry& entry, const std::vector<ArtifactFile>& files,
+                                ArchiveMember& member) {
+    std::vector<std::unique_ptr<FileWriter>> writers;
+    for (const ArtifactFile& file : files) {
+      if (file.blob.size != entry.size) {
+        return DataLoss("archive member {} has {} bytes, the manifest says {}", entry.path,
+                        entry.size, file.blob.size);
+      }
+      if (const auto known = storage_.FindLayerByBlob(LayerKey(file))) {
+        member.files.push_back({.path = file.path, .diff_id = known->diff_id, .layer = {}});
+      } else {
+        ASSIGN_OR_RETURN(writers.emplace_back(), FileWriter::Create(storage_, file));
+      }
+    }
+    const Digest& claimed = files.front().blob.digest;
+    Hasher hasher(claimed.algorithm());
+    ASSIGN_OR_RETURN(const std::optional<TarBlock> first, NextBlock(entry, 0));
+    const std::span<const uint8_t> head = first ? first->bytes : std::span<const uint8_t>();
+    const auto write = [&writers](std::span<const uint8_t> bytes) -> absl::Status {
+      for (const auto& writer : writers) {
+        RETURN_IF_ERROR(writer->Write(bytes));
+      }
+      return absl::OkStatus();
+    };
+    RETURN_IF_ERROR(ForEachBlock(entry, head, hasher, write));
+    member.digest = hasher.Finish();
+    if (member.digest != claimed) {
+      return DataLoss("archive member {} has digest {}", entry.path, member.digest.text());
+    }
+    for (const auto& writer : writers) {
+      ASSIGN_OR_RETURN(ArchiveFile made, writer->Finish());
+      member.files.push_back(std::move(made));
+    }
+    return absl::OkStatus();
   }
 
   // What is no layer after all counts only if an image names it as one.
@@ -238,6 +349,7 @@ class ArchiveReader {
   storage::TarReader& tar_;
   ArchiveContents contents_;
   uint64_t documents_ = 0;
+  std::map<Digest, std::vector<ArtifactFile>> wanted_;
 };
 
 absl::StatusOr<ArchiveContents> ReadArchive(Context& ctx, storage::Storage& storage,

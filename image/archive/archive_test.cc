@@ -254,6 +254,62 @@ TEST_F(Archive, OfAnotherPlatformIsRefused) {
   EXPECT_THAT(Refused(DockerArchive(other, "[]")), HasSubstr("m68k"));
 }
 
+// Pulled and loaded artifacts are the same: what is known of one is not taken from the other.
+TEST_F(Archive, OfArtifacts) {
+  const std::string large = Noise(3'000'000, 7);
+  const std::string small = "[1]";
+  const auto file = [](const std::string& bytes, const std::string& title) {
+    return R"({"mediaType":"application/octet-stream","digest":")" +
+           Digest::Sha256Of(bytes).text() + R"(","size":)" + std::to_string(bytes.size()) +
+           R"(,"annotations":{"org.opencontainers.image.title":")" + title + R"("}})";
+  };
+  const std::string manifest =
+      R"({"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json",)"
+      R"("artifactType":"application/vnd.example.model","config":{"mediaType":)"
+      R"("application/vnd.oci.empty.v1+json","digest":")" +
+      Digest::Sha256Of("{}").text() + R"(","size":2},"layers":[)" + file(large, "m/a.bin") + "," +
+      file(large, "copy.bin") + "," + file(small, "conf.json") + "]}";
+  const auto blob = [](const std::string& bytes) {
+    return "blobs/sha256/" + Digest::Sha256Of(bytes).hex();
+  };
+  const std::string index = R"({"manifests":[{"digest":")" + Digest::Sha256Of(manifest).text() +
+                            R"(","annotations":{"io.containerd.image.name":"r.example/m:1"}}]})";
+  EXPECT_THAT(Refused(Tar({{blob(large), large},
+                           {blob(small), small},
+                           {blob(manifest), manifest},
+                           {"index.json", index}})),
+              HasSubstr("comes before the manifest"));
+  const auto loaded = Load(Tar({{blob(small), small},
+                                {blob(manifest), manifest},
+                                {blob(large), large},
+                                {"index.json", index}}));
+  ASSERT_TRUE(loaded.ok()) << loaded.status();
+  const std::string id = Digest::Sha256Of(manifest).hex();
+  EXPECT_EQ((*loaded)[0].id, id);
+  const auto record = **store_->FindImage("r.example/m:1");
+  EXPECT_EQ(record->artifact_type, "application/vnd.example.model");
+  ASSERT_THAT(record->layers, SizeIs(3));
+  EXPECT_TRUE(storage::Text(paths().Diff(record->layers[0]) + "/m/a.bin") == large);
+  EXPECT_TRUE(storage::Text(paths().Diff(record->layers[1]) + "/copy.bin") == large);
+  EXPECT_EQ(storage::Text(paths().Diff(record->layers[2]) + "/conf.json"), small);
+  // Out and in again.
+  Context ctx;
+  std::string saved;
+  const absl::Status status = SaveArchive(
+      ctx, *store_, {{record, {"r.example/m:1"}}}, [&saved](std::span<const uint8_t> bytes) {
+        saved.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+        return absl::OkStatus();
+      });
+  ASSERT_TRUE(status.ok()) << status;
+  EXPECT_EQ(saved.find("manifest.json"), std::string::npos) << "docker-archives hold no artifacts";
+  ASSERT_TRUE(store_->RemoveImage(id).ok());
+  store_->AwaitDeletions();
+  const auto again = Load(saved);
+  ASSERT_TRUE(again.ok()) << again.status();
+  EXPECT_EQ((*again)[0].id, id);
+  EXPECT_EQ((**store_->FindImage(id))->layers, record->layers);
+}
+
 TEST_F(Archive, OfADamagedLayerIsNotWritten) {
   Commit({"docker.io/library/a:1"});
   ASSERT_TRUE(WriteExisting(paths().Diff(DiffId(low_)) + "/bin/tool", "damage").ok());

@@ -111,6 +111,9 @@ class Loader {
       if (kind == DocumentKind::kManifest) {
         return ReadManifest(member->document, digests, JsonChild(entry, "annotations"));
       }
+      if (kind == DocumentKind::kArtifact) {
+        return ReadArtifact(member->document, digests, JsonChild(entry, "annotations"));
+      }
       ASSIGN_OR_RETURN(const Descriptor chosen,
                        ChooseFromIndex(member->document, Platform::Host()));
       digest = chosen.digest;
@@ -136,6 +139,63 @@ class Loader {
     RETURN_IF_ERROR(NameFromLayout(candidate.record, annotations, digests));
     candidates_.push_back(std::move(candidate));
     return absl::OkStatus();
+  }
+
+  absl::Status ReadArtifact(const std::string& text, const std::set<Digest>& digests,
+                            const json& annotations) {
+    ASSIGN_OR_RETURN(const Artifact artifact, ParseArtifact(text, config_.max_layers));
+    Candidate candidate;
+    storage::ImageRecord& record = candidate.record;
+    record.id = Digest::Sha256Of(text).hex();
+    record.artifact_type = artifact.type;
+    record.manifest_json = text;
+    record.config_json = "{}";
+    if (artifact.config.digest != Digest::Sha256Of(record.config_json)) {
+      ASSIGN_OR_RETURN(const ArchiveMember* const config, DocumentBlob(artifact.config.digest));
+      record.config_json = config->document;
+    }
+    record.pulled_at_ns = NowNanos();
+    for (const ArtifactFile& file : artifact.files) {
+      RETURN_IF_ERROR(Annotate(AddFile(candidate, file), "file " + Printable(file.path)));
+    }
+    RETURN_IF_ERROR(NameFromLayout(record, annotations, digests));
+    candidates_.push_back(std::move(candidate));
+    return absl::OkStatus();
+  }
+
+  absl::Status AddFile(Candidate& candidate, const ArtifactFile& file) const {
+    const ArchiveMember* const member = contents_.FindBlob(file.blob.digest);
+    if (member == nullptr) {
+      return DataLoss("the archive lacks blob {}", file.blob.digest.text());
+    }
+    ArchiveFile found{.path = file.path, .diff_id = member->diff_id, .layer = member->layer};
+    if (file.unpack) {
+      RETURN_IF_ERROR(member->damage);
+      if (member->diff_id.empty()) {
+        return DataLoss("blob {} is no archive", file.blob.digest.text());
+      }
+    } else {
+      ASSIGN_OR_RETURN(found, FileOf(*member, file));
+    }
+    candidate.record.layers.push_back(found.diff_id);
+    if (found.layer) {
+      candidate.layers.push_back(found.layer);
+    }
+    return absl::OkStatus();
+  }
+
+  absl::StatusOr<ArchiveFile> FileOf(const ArchiveMember& member, const ArtifactFile& file) const {
+    for (const ArchiveFile& one : member.files) {
+      if (one.path == file.path) {
+        return one;
+      }
+    }
+    if (member.document.size() != file.blob.size) {
+      return FailedPrecondition(
+          "it comes before the manifest of its artifact in the archive; `davit save`, and `davit "
+          "load` of a directory, put manifests first");
+    }
+    return MakeFileLayer(storage_, file, member.document);
   }
 
   absl::Status NameFromLayout(storage::ImageRecord& record, const json& annotations,

@@ -3,7 +3,8 @@
 // Writes images as one tar that is both an OCI image layout (image-spec "Image Layout") and a
 // docker-archive: oci-layout, index.json and manifest.json first, then each blob once.
 // Configurations are the images' own, so IDs stay; layers are uncompressed, so each blob's digest
-// is the diff ID, and the manifest is a new one.
+// is the diff ID, and the manifest is a new one. An artifact keeps its manifest, which its ID is
+// the digest of, and its files are as they came.
 #pragma once
 
 #include <memory>
@@ -24,7 +25,8 @@ struct ImageToSave {
 };
 
 // Streams; nothing is kept in memory but documents. FailedPrecondition names a layer that cannot be
-// made again, DataLoss one that is damaged (then the archive is not to be used).
+// made again (of an artifact: a compressed archive that was unpacked), DataLoss one that is damaged
+// (then the archive is not to be used).
 absl::Status SaveArchive(Context& ctx, storage::Storage& storage,
                          const std::vector<ImageToSave>& images, const ByteSink& sink);
 

@@ -107,6 +107,13 @@ class Tree {
 
 }  // namespace
 
+Digest LayerKey(const ArtifactFile& file) {
+  if (file.unpack) {
+    return file.blob.digest;
+  }
+  return Digest::Sha256Of("artifact file " + file.blob.digest.text() + " " + file.path);
+}
+
 absl::StatusOr<Artifact> ParseArtifact(const std::string& json, int max_files) {
   ASSIGN_OR_RETURN(const nlohmann::json root, ParseJson(json, "manifest", kMaxManifestBytes));
   if (!root.is_object()) {

@@ -30,6 +30,10 @@ struct Artifact {
   std::vector<ArtifactFile> files;
 };
 
+// What the storage knows a file's layer by: its bytes and its name. An archive's layer depends on
+// its bytes alone, as an image's does.
+Digest LayerKey(const ArtifactFile& file);
+
 // InvalidArgument for a malformed manifest or name, ResourceExhausted for more than `max_files`.
 absl::StatusOr<Artifact> ParseArtifact(const std::string& json, int max_files);
 

@@ -16,15 +16,6 @@ namespace {
 
 using ImagePtr = std::shared_ptr<const storage::ImageRecord>;
 
-// What the storage knows a file's layer by: its bytes and its name. An archive's layer depends on
-// its bytes alone, as an image's does.
-Digest LayerKey(const ArtifactFile& file) {
-  if (file.unpack) {
-    return file.blob.digest;
-  }
-  return Digest::Sha256Of("artifact file " + file.blob.digest.text() + " " + file.path);
-}
-
 // One transfer of a file from one endpoint into a layer.
 absl::StatusOr<PendingLayerPtr> FetchFileFrom(Context& ctx, storage::Storage& storage,
                                               Source& source, const ArtifactFile& file,

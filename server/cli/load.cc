@@ -5,6 +5,7 @@
 
 #include <cerrno>
 #include <filesystem>
+#include <fstream>
 #include <system_error>
 #include <vector>
 
@@ -93,19 +94,26 @@ absl::Status SendFile(image::TarStream& tar, const std::string& path, const std:
   return SendFd(fd.get(), path, [&tar](auto bytes) { return tar.Data(bytes); });
 }
 
-// An OCI layout in a directory goes as the tar that it would be.
+// An OCI layout in a directory goes as the tar that it would be, its documents before what they
+// describe: those begin with a brace.
 absl::Status SendDirectory(const std::string& directory, const Sink& sink) {
-  image::TarStream tar(sink);
+  std::vector<std::string> documents;
+  std::vector<std::string> others;
   std::error_code error;
   for (fs::recursive_directory_iterator it(directory, error), end; !error && it != end;
        it.increment(error)) {
-    const std::string& path = it->path().native();
     if (it->is_regular_file(error)) {
-      RETURN_IF_ERROR(SendFile(tar, path, fs::path(path).lexically_relative(directory)));
+      const std::string& path = it->path().native();
+      (std::ifstream(path).get() == '{' ? documents : others).push_back(path);
     }
   }
   if (error) {
     return InvalidArgument("read {}: {}", directory, error.message());
+  }
+  documents.insert(documents.end(), others.begin(), others.end());
+  image::TarStream tar(sink);
+  for (const std::string& path : documents) {
+    RETURN_IF_ERROR(SendFile(tar, path, fs::path(path).lexically_relative(directory)));
   }
   return tar.Finish();
 }
