@@ -38,9 +38,9 @@ absl::StatusOr<Filler<runtime::v1::StreamImagesResponse>> StreamImages(
       records.push_back(*found);
     }
   }
-  auto add = [](Response& piece, Record& record) -> size_t {
+  auto add = [&node](Response& piece, Record& record) -> size_t {
     auto& image = *piece.add_images();
-    image = ToCri(record);
+    image = ToCri(node, record);
     return image.ByteSizeLong();
   };
   return WalkObjects<Response, Record>(std::move(records), std::move(add));
