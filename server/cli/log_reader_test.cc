@@ -2,7 +2,6 @@
 #include "server/cli/log_reader.h"
 
 #include <fcntl.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -12,6 +11,7 @@
 
 #include "base/file.h"
 #include "base/subprocess.h"
+#include "base/test_util.h"
 
 namespace davit::server::cli {
 namespace {
@@ -35,13 +35,6 @@ TEST(ParseLogLine, TakesWhatIsOneAndNothingElse) {
 
 class LogReaderTest : public testing::Test {
  protected:
-  LogReaderTest() {
-    char pattern[] = "/tmp/log_reader_test.XXXXXX";
-    dir_ = mkdtemp(pattern);
-    path_ = dir_ + "/0.log";
-  }
-  ~LogReaderTest() override { fs::remove_all(dir_); }
-
   void Write(const std::string& text) {
     const auto fd = davit::Open(path_, O_WRONLY | O_CREAT | O_APPEND);
     ASSERT_TRUE(fd.ok());
@@ -78,8 +71,8 @@ class LogReaderTest : public testing::Test {
     return All(*reader);
   }
 
-  std::string dir_;
-  std::string path_;
+  test::TempDir dir_;
+  const std::string path_ = dir_ / "0.log";
   int rotations_ = 0;
 };
 

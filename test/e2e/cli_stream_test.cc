@@ -23,18 +23,14 @@
 #include "base/status.h"
 #include "base/subprocess.h"
 #include "test/e2e/command.h"
-#include "test/e2e/fixture.h"
 #include "test/e2e/pod_echo.h"
-#include "test/streaming/connection.h"
+#include "test/e2e/streaming_fixture.h"
 #include "test/streaming/tls_client.h"
 
 namespace davit::e2e {
 namespace {
 
 namespace fs = std::filesystem;
-using test_streaming::Connection;
-using test_streaming::ParseUrl;
-using test_streaming::Url;
 
 // Reads until the text was seen, or the end; throws after a while.
 std::string ReadUntil(int fd, const std::string& text) {
@@ -123,24 +119,8 @@ class Working {
   bool ended_ = false;
 };
 
-class CliStream : public E2eTest {
+class CliStream : public StreamingTest {
  protected:
-  void SetUp() override {
-    E2eTest::SetUp();
-    if (IsSkipped()) {
-      return;
-    }
-    Pull("busybox");
-    pod_ = RunPod("pod");
-    v1::PortForwardRequest request;
-    request.set_pod_sandbox_id(pod_.id);
-    const Url url = ParseUrl(Must(client().PortForward(request)).url());
-    Connection connection(url);
-    connection.Write("\r\n\r\n");
-    connection.ReadHead();  // the streaming thread runs, and stays
-    RememberDescriptors();
-  }
-
   std::vector<std::string> Words(std::vector<std::string> args) {
     args.insert(args.begin(), {DavitPath(), "--socket", daemon().socket()});
     return args;
@@ -150,9 +130,6 @@ class CliStream : public E2eTest {
     return Must(davit::Run(ctx, {.argv = Words(args), .env = MinimalEnv()},
                            {.input = input, .max_output = size_t{64} << 20U}));
   }
-  std::string Sleeper() { return Run(pod_, ShellContainer("sleeper", "exec sleep 1000")); }
-
-  Pod pod_;
 };
 
 TEST_F(CliStream, ExecGivesOutputAsItComesAndTheExitCode) {

@@ -8,8 +8,8 @@
 #include <gtest/gtest.h>
 
 #include "base/file.h"
-#include "test/e2e/fixture.h"
 #include "test/e2e/pod_echo.h"
+#include "test/e2e/streaming_fixture.h"
 #include "test/streaming/spdy_client.h"
 #include "test/streaming/websocket_client.h"
 
@@ -60,26 +60,8 @@ struct SpdyCommand {
   uint32_t error = 0, in = 0, out = 0, err = 0, size = 0;
 };
 
-class Streaming : public E2eTest {
+class Streaming : public StreamingTest {
  protected:
-  void SetUp() override {
-    E2eTest::SetUp();
-    if (IsSkipped()) {
-      return;
-    }
-    Pull("busybox");
-    pod_ = RunPod("pod");
-    v1::PortForwardRequest request;
-    request.set_pod_sandbox_id(pod_.id);
-    const Url url = ParseUrl(Must(client().PortForward(request)).url());
-    Connection connection(url);
-    connection.Write("\r\n\r\n");
-    connection.ReadHead();  // the streaming thread runs, and stays
-    RememberDescriptors();
-  }
-
-  std::string Sleeper() { return Run(pod_, ShellContainer("sleeper", "exec sleep 1000")); }
-
   v1::ExecRequest ExecRequest(const std::string& id, const std::string& script,
                               const Streams& streams) {
     v1::ExecRequest request;
@@ -114,8 +96,6 @@ class Streaming : public E2eTest {
     }
     return Must(client().PortForward(request)).url();
   }
-
-  Pod pod_;
 };
 
 TEST_F(Streaming, ExecOverSpdy) {
