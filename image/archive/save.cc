@@ -109,8 +109,7 @@ class Saver {
       } else {
         return FailedPrecondition(
             "'{}' is a compressed archive of which only the content is kept; copy the artifact "
-            "from "
-            "its registry",
+            "from its registry",
             Printable(file.path));
       }
     }

@@ -25,6 +25,14 @@ class Download : public storage::ByteSource {
  public:
   Download(Client& client, const davit::v1::SaveImagesRequest& request)
       : client_(client), reader_(client.davit().SaveImages(&context_, request)) {}
+  // Given up half way, on a full disk for one: the daemon need not go on.
+  ~Download() override {
+    if (!finished_) {
+      context_.TryCancel();
+    }
+  }
+  Download(const Download&) = delete;
+  Download& operator=(const Download&) = delete;
 
   absl::StatusOr<std::span<const uint8_t>> Next() override {
     if (!reader_->Read(&message_)) {
