@@ -147,6 +147,32 @@ TEST_F(SignatureTest, APolicyThatBecameStricterKeepsContainersFromBeingMade) {
   ExpectRefused(client().CreateContainer(request).status(), policy());
 }
 
+TEST_F(SignatureTest, ArchivesAreLoadedWhereThePolicyLetsThem) {
+  const std::string name = Pull("busybox");
+  const auto davit = [this](std::vector<std::string> args) {
+    args.insert(args.begin(), {DavitPath(), "--socket", daemon().socket()});
+    return RunCommand(args);
+  };
+  const std::string archive = dir() + "/image.tar";
+  EXPECT_EQ(davit({"save", name, "--output-file", archive}).exit.code, 0);
+  EXPECT_EQ(davit({"rmi", name}).exit.code, 0);
+  Must(WriteFileAtomic(policy(), R"({"default":[{"type":"reject"}]})"));
+  const RunResult refused = davit({"load", "-i", archive});
+  EXPECT_EQ(refused.exit.code, 1);
+  EXPECT_NE(refused.err.find("SignatureValidationFailed: oci-archive:" + archive),
+            std::string::npos)
+      << refused.err;
+  v1::ImageStatusRequest status;
+  status.mutable_image()->set_image(name);
+  EXPECT_FALSE(Must(client().ImageStatus(status)).has_image());
+  Must(
+      WriteFileAtomic(policy(), R"({"default":[{"type":"reject"}],"transports":{"oci-archive":{")" +
+                                    archive + R"(":[{"type":"insecureAcceptAnything"}]}}})"));
+  const RunResult loaded = davit({"load", "-i", archive});
+  EXPECT_EQ(loaded.exit.code, 0) << loaded.err;
+  EXPECT_TRUE(Must(client().ImageStatus(status)).has_image());
+}
+
 TEST_F(SignatureTest, TheOperatorCanAsk) {
   const std::string good = Signed("signed/app", "1");
   const std::string other = registry().ImageAs("web", "unsigned/app", "1");
