@@ -120,8 +120,6 @@ void TestDaemon::Start(const Options& options) {
   const UniqueFd log = Must(Open(dir_ + "/log", O_WRONLY | O_CREAT | O_APPEND));
   process_ = Must(Spawn(Command(options, log.get())));
   Await();
-  client_ = std::make_unique<Client>(socket());
-  Must(client_->Version().status());
 }
 
 // Its own words if it ends before it answers.
@@ -130,7 +128,12 @@ void TestDaemon::Await() {
   const bool answers = Eventually([&] {
     Context at_once(0s);
     ended = process_.Wait(at_once).ok();
-    return ended || Listens(socket());
+    if (ended || !Listens(socket())) {
+      return ended;
+    }
+    // It may be the socket of the daemon before, which a child of it holds up to its exec.
+    client_ = std::make_unique<Client>(socket());
+    return client_->Version().ok();
   });
   if (ended || !answers) {
     if (ended) {

@@ -25,7 +25,11 @@ void E2eTest::TearDown() {
     return;
   }
   if (daemon_->running()) {
-    RemoveEverything();
+    try {
+      RemoveEverything();
+    } catch (const std::exception& error) {  // the daemon's log is wanted the more
+      ADD_FAILURE() << error.what();
+    }
   }
   EXPECT_EQ(Leaks(), "") << "left behind by the test";
   if (daemon_->running()) {
