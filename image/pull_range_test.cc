@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Large layers in parallel ranges, from registries that serve them well, badly and not at all.
+#include <map>
+#include <string>
 #include <thread>
 
 #include "image/pull_fixture.h"
@@ -150,12 +152,15 @@ TEST_F(PullRangeTest, RegistryLeadsEachConnectionToTheStoreOnce) {
 TEST_F(PullRangeTest, AddressThatHasExpiredIsAskedForAgain) {
   FakeRegistry store;
   store.Add("app", "1", image_);
+  int given = 0;
   registry_.Inject(Blob(), 1000, [&](const FakeRequest& request, FakeResponse& r) {
-    r = {.status = 307, .headers = {{"Location", "http://" + store.host() + request.target}}};
+    r = {.status = 307,
+         .headers = {{"Location", "http://" + store.host() + request.target +
+                                      "?address=" + std::to_string(++given)}}};
   });
-  int served = 0;
-  store.Inject(Blob(), 1000, [&served](const FakeRequest&, FakeResponse& r) {
-    if (++served % 3 == 0) {
+  std::map<std::string, int> served;  // each address is good for two requests
+  store.Inject(Blob(), 1000, [&served](const FakeRequest& request, FakeResponse& r) {
+    if (++served[request.target] > 2) {
       r = {.status = 403};
     }
   });
