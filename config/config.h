@@ -84,6 +84,7 @@ struct Storage {
   int64_t rootfs_size = 0;  // bytes that a container may write; 0: no limit
   std::string unpack_path;  // "" means davit-unpack beside davit, then libexec, PATH
   bool recipes = true;      // what makes a layer's tar again is kept beside it
+  std::vector<std::string> additional_stores;  // roots of others that are read, never written
 };
 
 struct Network {

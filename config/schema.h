@@ -135,6 +135,10 @@ void VisitStorage(Visitor& v, Storage& storage) {
           storage.unpack_path);
   v.Field("recipes", "keep what makes the tar of a layer again: its content can be proved by it",
           storage.recipes);
+  v.Field("additional_stores",
+          "roots of other davits (on a disk that nodes share, or that came with the node) whose "
+          "images are used as if they were here; read at the start, never written",
+          storage.additional_stores);
 }
 
 template <typename Visitor>

@@ -168,6 +168,12 @@ absl::Status Validate(const Config& config) {
   RETURN_IF_ERROR(Absolute("storage.root", config.storage.root));
   RETURN_IF_ERROR(Absolute("storage.run", config.storage.run));
   RETURN_IF_ERROR(AbsoluteOrEmpty("storage.unpack_path", config.storage.unpack_path));
+  for (const std::string& store : config.storage.additional_stores) {
+    RETURN_IF_ERROR(Absolute("storage.additional_stores", store));
+    if (store == config.storage.root) {
+      return InvalidArgument("storage.additional_stores names storage.root itself: {}", store);
+    }
+  }
   RETURN_IF_ERROR(Between<int64_t>("storage.rootfs_size", config.storage.rootfs_size, 0,
                                    std::numeric_limits<int64_t>::max()));
   RETURN_IF_ERROR(ValidateRuntime(config.runtime));

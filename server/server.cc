@@ -128,7 +128,8 @@ class Daemon {
                           .layer_devices = config_.image.layer_devices,
                           .mount_options = config_.storage.mount_options,
                           .rootfs_size = static_cast<uint64_t>(config_.storage.rootfs_size),
-                          .unpack_path = config_.storage.unpack_path},
+                          .unpack_path = config_.storage.unpack_path,
+                          .additional_stores = config_.storage.additional_stores},
                          *db_));
     return absl::OkStatus();
   }

@@ -57,6 +57,11 @@ void AddName(std::vector<std::string>& names, const std::string& name) {
   }
 }
 
+bool HasName(const ImageRecord& image, const std::string& name) {
+  return std::find(image.tags.begin(), image.tags.end(), name) != image.tags.end() ||
+         std::find(image.digests.begin(), image.digests.end(), name) != image.digests.end();
+}
+
 // The table with `name` taken from the image that has it.
 void TakeName(ImageTable& table, const std::string& name) {
   const auto owner = table.by_name.find(name);
@@ -76,10 +81,12 @@ ImageRecord Merge(const ImageTable& table, const ImageRecord& image, const Layer
   ImageRecord merged = image;
   merged.tags.clear();
   merged.digests.clear();
-  if (const auto old = table.by_id.find(image.id); old != table.by_id.end()) {
+  const auto old = table.by_id.find(image.id);
+  if (old != table.by_id.end() && old->second->store.empty()) {
     merged = *old->second;
     merged.pinned = merged.pinned || image.pinned;
   }
+  merged.store.clear();  // where an additional store has the image, ours stands before it
   merged.pulled_at_ns = image.pulled_at_ns != 0 ? image.pulled_at_ns : NowNanos();
   merged.size = merged.config_json.size() + merged.manifest_json.size();
   const std::set<Digest> distinct(merged.layers.begin(), merged.layers.end());
@@ -239,6 +246,13 @@ absl::Status WriteChange(Transaction& tx, const Change& change) {
   for (const auto& layer : change.added) {
     RETURN_IF_ERROR(PutLayer(tx, layer->record()));
   }
+  for (const Digest& diff_id : change.image.layers) {
+    LayerRecord layer = change.next.layers->by_id.at(diff_id);
+    if (!layer.store.empty()) {
+      layer.flags |= kElsewhere;
+      RETURN_IF_ERROR(PutLayer(tx, layer));
+    }
+  }
   for (const auto& [blob, diff_id] : change.blobs) {
     RETURN_IF_ERROR(PutBlob(tx, blob, diff_id));
   }
@@ -256,7 +270,7 @@ absl::Status WriteChange(Transaction& tx, const Change& change) {
 std::vector<Digest> OrphansWithout(const ImageTable& images, const ImageRecord& gone) {
   std::set<Digest> orphans(gone.layers.begin(), gone.layers.end());
   for (const auto& [id, image] : images.by_id) {
-    if (id != gone.id) {
+    if (id != gone.id && image->store.empty()) {
       for (const Digest& diff_id : image->layers) {
         orphans.erase(diff_id);
       }
@@ -273,6 +287,17 @@ std::shared_ptr<const LayerTable> LayersWithout(const LayerTable& old,
     std::erase_if(table->by_blob, [&diff_id](const auto& row) { return row.second == diff_id; });
   }
   return table;
+}
+
+absl::Status CheckOurs(const ImageRecord& image) {
+  if (!image.store.empty()) {
+    return FailedPrecondition(
+        "remove image {}: it is in the read-only store {}; it goes when it is removed there, or "
+        "when "
+        "the store is taken out of storage.additional_stores",
+        ShortId(image.id), image.store);
+  }
+  return absl::OkStatus();
 }
 
 absl::Status CheckUnused(const Snapshot& now, const ImageRecord& image) {
@@ -338,7 +363,7 @@ absl::StatusOr<std::vector<std::string>> LowersOf(const ImageRecord& image,
     }
     // The kernel refuses a directory twice; of two the upper one hides the lower.
     if (seen.insert(*it).second) {
-      lowers.push_back(paths.Diff(*it));
+      lowers.push_back(DiffOf(layer->second, paths));
     }
     if ((layer->second.flags & kOpaqueRoot) != 0) {
       break;
@@ -381,6 +406,7 @@ absl::Status ImageStore::Commit(const ImageRecord& image,
 
 absl::StatusOr<std::vector<std::string>> ImageStore::Drop(const ImageRecord& image) {
   Snapshot next = state_.snapshot();
+  RETURN_IF_ERROR(CheckOurs(image));
   RETURN_IF_ERROR(CheckUnused(next, image));
   const std::vector<Digest> orphans = OrphansWithout(*next.images, image);
   const auto write = [&](Transaction& tx) { return WriteRemoval(tx, image.id, orphans); };
@@ -390,12 +416,17 @@ absl::StatusOr<std::vector<std::string>> ImageStore::Drop(const ImageRecord& ima
   std::erase_if(images->by_name, [&image](const auto& row) { return row.second == image.id; });
   images->by_id.erase(image.id);
   next.images = std::move(images);
-  next.layers = LayersWithout(*next.layers, orphans);
+  const auto before = next.layers;
+  next.layers = LayersWithout(*before, orphans);
   state_.Publish(std::move(next));
   log::IfError(failpoint::Hit("storage.remove_image.after_record"), "remove image");
   // Out of the way at once, so that the same layer can be committed anew while this one is deleted.
   std::vector<std::string> directories;
   for (const Digest& diff_id : orphans) {
+    if (const auto layer = before->by_id.find(diff_id);
+        layer != before->by_id.end() && !layer->second.store.empty()) {
+      continue;  // not ours
+    }
     directories.push_back(state_.paths().NewTempLayer());
     log::IfError(Rename(state_.paths().Layer(diff_id), directories.back()), "remove layer");
   }
@@ -413,6 +444,12 @@ absl::Status ImageStore::RemoveName(const std::string& name) {
       return absl::OkStatus();
     }
     const std::shared_ptr<const ImageRecord> image = next.images->by_id.at(owner->second);
+    RETURN_IF_ERROR(CheckOurs(*image));
+    if (!HasName(*image, name)) {
+      return FailedPrecondition(
+          "remove image name {}: a read-only store of storage.additional_stores has it",
+          Printable(name));
+    }
     auto images = std::make_shared<ImageTable>(*next.images);
     TakeName(*images, name);
     const ImageRecord& rest = *images->by_id.at(image->id);

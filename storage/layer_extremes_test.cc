@@ -124,6 +124,15 @@ TEST_F(LayerExtremes, AHundredThousandFiles) {
   ASSERT_NO_FATAL_FAILURE(Commit(layer));
   EXPECT_EQ(store_->ImageFsUsage().inodes_used, kDirs * kFiles + kDirs);
   EXPECT_EQ(Text(In(layer, "d99/f990")), "content");
+  // Measured, it is what the disk says: the layer's own directory and its recipe, too.
+  ASSERT_TRUE(store_->MeasureLayers().ok());
+  const FsUsage usage = store_->ImageFsUsage();
+  EXPECT_GE(usage.inodes_used, kDirs * kFiles + kDirs + 3U);
+  EXPECT_GE(usage.used_bytes, kDirs * 4096U) << "directories take space";
+  CloseStore();
+  OpenStore();
+  EXPECT_EQ(store_->ImageFsUsage().inodes_used, usage.inodes_used);
+  EXPECT_EQ(store_->ImageFsUsage().used_bytes, usage.used_bytes);
   ASSERT_TRUE(store_->RemoveImage(ImageId('a')).ok());
   store_->AwaitDeletions();
   EXPECT_THAT(LayerDirs(), testing::IsEmpty());

@@ -14,6 +14,7 @@ enum LayerFlags : uint32_t {
   kHasImplied = 8,    // has directories without an entry of their own: storage/implied_dirs.h
   kHasRecipe = 16,    // the tar can be made again (storage/recipe/recipe_format.h)
   kDamaged = 32,      // a check found it so: to be fetched again
+  kElsewhere = 64,    // in an additional store (storage/additional_stores.h)
 };
 
 }  // namespace davit::storage

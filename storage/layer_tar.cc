@@ -36,7 +36,7 @@ absl::StatusOr<std::unique_ptr<LayerTar>> OpenLayerTar(const State& state, const
         diff_id.text());
   }
   absl::StatusOr<std::unique_ptr<RecipeReader>> reader =
-      RecipeReader::Open(state.paths().Layer(diff_id), nullptr);
+      RecipeReader::Open(DirectoryOf(layer->second, state.paths()), nullptr);
   if (!reader.ok()) {
     return Annotate(reader.status(), "layer " + diff_id.text());
   }

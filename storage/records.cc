@@ -70,6 +70,12 @@ ALTER TABLE containers_fs ADD COLUMN uid_map TEXT NOT NULL DEFAULT '';
 ALTER TABLE containers_fs ADD COLUMN gid_map TEXT NOT NULL DEFAULT '';
 )sql";
 
+// What the directory of a layer occupies.
+constexpr char kVersion4[] = R"sql(
+ALTER TABLE layers ADD COLUMN disk_bytes INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE layers ADD COLUMN disk_inodes INTEGER NOT NULL DEFAULT 0;
+)sql";
+
 std::string MapText(const std::vector<IdRange>& ranges) {
   std::string text;
   for (const IdRange& range : ranges) {
@@ -110,7 +116,9 @@ absl::StatusOr<Digest> StoredDigest(const std::string& text, const char* table) 
 
 absl::StatusOr<std::shared_ptr<LayerTable>> LoadLayers(Transaction& tx) {
   auto table = std::make_shared<LayerTable>();
-  ASSIGN_OR_RETURN(Statement rows, tx.Prepare("SELECT diff_id, size, files, flags FROM layers"));
+  ASSIGN_OR_RETURN(
+      Statement rows,
+      tx.Prepare("SELECT diff_id, size, files, flags, disk_bytes, disk_inodes FROM layers"));
   while (true) {
     ASSIGN_OR_RETURN(const bool more, rows.Step());
     if (!more) {
@@ -121,6 +129,8 @@ absl::StatusOr<std::shared_ptr<LayerTable>> LoadLayers(Transaction& tx) {
     layer.info.size = static_cast<uint64_t>(rows.Int(1));
     layer.info.files = static_cast<uint64_t>(rows.Int(2));
     layer.flags = static_cast<uint32_t>(rows.Int(3));
+    layer.disk_bytes = static_cast<uint64_t>(rows.Int(4));
+    layer.disk_inodes = static_cast<uint64_t>(rows.Int(5));
     table->by_id[layer.info.diff_id] = layer;
   }
   ASSIGN_OR_RETURN(Statement blobs, tx.Prepare("SELECT blob, diff_id FROM layer_blobs"));
@@ -246,8 +256,10 @@ absl::Status RunWithId(Transaction& tx, const char* sql, const std::string& id) 
 }  // namespace
 
 const std::vector<Migration>& Migrations() {
-  static const std::vector<Migration> kMigrations = {
-      {"storage", 1, kVersion1}, {"storage", 2, kVersion2}, {"storage", 3, kVersion3}};
+  static const std::vector<Migration> kMigrations = {{"storage", 1, kVersion1},
+                                                     {"storage", 2, kVersion2},
+                                                     {"storage", 3, kVersion3},
+                                                     {"storage", 4, kVersion4}};
   return kMigrations;
 }
 
@@ -265,15 +277,20 @@ absl::StatusOr<Snapshot> LoadSnapshot(Db& db) {
 
 absl::Status PutLayer(Transaction& tx, const LayerRecord& layer) {
   ASSIGN_OR_RETURN(Statement row,
-                   tx.Prepare("INSERT INTO layers (diff_id, size, files, flags, created_at_ns) "
-                              "VALUES (?, ?, ?, ?, ?) ON CONFLICT (diff_id) DO UPDATE SET "
+                   tx.Prepare("INSERT INTO layers (diff_id, size, files, flags, created_at_ns, "
+                              "disk_bytes, disk_inodes) "
+                              "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (diff_id) DO UPDATE SET "
                               "size = excluded.size, files = excluded.files, "
-                              "flags = excluded.flags, created_at_ns = excluded.created_at_ns"));
+                              "flags = excluded.flags, created_at_ns = excluded.created_at_ns, "
+                              "disk_bytes = excluded.disk_bytes, "
+                              "disk_inodes = excluded.disk_inodes"));
   row.Bind(1, layer.info.diff_id.text());
   row.Bind(2, static_cast<int64_t>(layer.info.size));
   row.Bind(3, static_cast<int64_t>(layer.info.files));
   row.Bind(4, static_cast<int64_t>(layer.flags));
   row.Bind(5, NowNanos());
+  row.Bind(6, static_cast<int64_t>(layer.disk_bytes));
+  row.Bind(7, static_cast<int64_t>(layer.disk_inodes));
   return row.Run();
 }
 

@@ -25,6 +25,10 @@ namespace davit::storage {
 struct LayerRecord {
   LayerInfo info;
   uint32_t flags = 0;
+  // What its directory occupies; 0 inodes: not measured yet.
+  uint64_t disk_bytes = 0;
+  uint64_t disk_inodes = 0;
+  std::string store = {};  // the root of the additional store that it lies in; "": ours
 };
 
 struct LayerTable {

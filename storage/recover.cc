@@ -43,7 +43,7 @@ Damage FindDamage(const Paths& paths, const Snapshot& snapshot) {
   for (const auto& [diff_id, layer] : snapshot.layers->by_id) {
     if (!held.contains(diff_id)) {
       damage.unheld.push_back(diff_id);
-    } else if ((layer.flags & kDamaged) == 0 && !PathExists(paths.Diff(diff_id))) {
+    } else if ((layer.flags & kDamaged) == 0 && !PathExists(DiffOf(layer, paths))) {
       damage.missing.push_back(diff_id);
     }
   }
@@ -68,7 +68,7 @@ absl::Status Settle(Db& db, const Snapshot& snapshot, const Damage& damage) {
     }
     for (const Digest& diff_id : damage.missing) {
       LayerRecord layer = snapshot.layers->by_id.at(diff_id);
-      layer.flags |= kDamaged;
+      layer.flags |= layer.store.empty() ? kDamaged : kDamaged | kElsewhere;
       RETURN_IF_ERROR(PutLayer(tx, layer));
     }
     return absl::OkStatus();
@@ -163,14 +163,16 @@ absl::Status RemoveScratch(const Paths& paths) {
 
 }  // namespace
 
-absl::StatusOr<Recovered> Recover(const Paths& paths, Db& db) {
+absl::StatusOr<Recovered> Recover(const Paths& paths, Db& db, const AdditionalStores& elsewhere) {
   Recovered recovered;
   Snapshot& snapshot = recovered.snapshot;
   ASSIGN_OR_RETURN(snapshot, LoadSnapshot(db));
+  ResolveElsewhere(snapshot, elsewhere);
   const Damage damage = FindDamage(paths, snapshot);
   if (!damage.images.empty() || !damage.unheld.empty() || !damage.missing.empty()) {
     RETURN_IF_ERROR(Settle(db, snapshot, damage));
     ASSIGN_OR_RETURN(snapshot, LoadSnapshot(db));
+    ResolveElsewhere(snapshot, elsewhere);
   }
   // What cannot be removed costs space, not correctness: it must not keep a node from starting.
   if (auto garbage = StrayTrees(paths, snapshot); garbage.ok()) {

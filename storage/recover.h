@@ -11,6 +11,7 @@
 #include "absl/status/statusor.h"
 
 #include "base/db.h"
+#include "storage/additional_stores.h"
 #include "storage/paths.h"
 #include "storage/records.h"
 
@@ -22,6 +23,7 @@ struct Recovered {
 };
 
 // Loads the records and repairs. What is to be deleted has been given names that nothing else uses.
-absl::StatusOr<Recovered> Recover(const Paths& paths, Db& db);
+// The snapshot is of what is ours, with layers that are `elsewhere` resolved.
+absl::StatusOr<Recovered> Recover(const Paths& paths, Db& db, const AdditionalStores& elsewhere);
 
 }  // namespace davit::storage

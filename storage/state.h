@@ -13,6 +13,7 @@
 #include "absl/synchronization/mutex.h"
 
 #include "base/db.h"
+#include "storage/additional_stores.h"
 #include "storage/paths.h"
 #include "storage/reaper.h"
 #include "storage/records.h"
@@ -22,11 +23,14 @@ namespace davit::storage {
 
 class State {
  public:
-  State(Options options, Db& db, Snapshot snapshot)
+  State(Options options, Db& db, Snapshot snapshot, AdditionalStores additional)
       : options_(std::move(options)),
         paths_(options_.root, options_.run),
         db_(db),
-        snapshot_(std::move(snapshot)) {}
+        additional_(std::move(additional)),
+        snapshot_(std::move(snapshot)) {
+    ShowAdditional(snapshot_, additional_);
+  }
 
   [[nodiscard]] const Options& options() const { return options_; }
   [[nodiscard]] const Paths& paths() const { return paths_; }
@@ -36,8 +40,9 @@ class State {
     absl::MutexLock lock(&snapshot_mutex_);
     return snapshot_;
   }
-  // The database holds `next` already.
+  // The database holds `next` already. What it lacks now and additional stores have shows again.
   void Publish(Snapshot next) ABSL_EXCLUSIVE_LOCKS_REQUIRED(changes) {
+    ShowAdditional(next, additional_);
     absl::MutexLock lock(&snapshot_mutex_);
     std::swap(snapshot_, next);  // the old tables are freed after the lock
   }
@@ -51,6 +56,7 @@ class State {
   const Options options_;
   const Paths paths_;
   Db& db_;
+  const AdditionalStores additional_;
   mutable absl::Mutex snapshot_mutex_;
   Snapshot snapshot_ ABSL_GUARDED_BY(snapshot_mutex_);
   mutable Reaper reaper_;

@@ -12,6 +12,7 @@
 #include "storage/damage.h"
 #include "storage/image_store.h"
 #include "storage/layer_tar.h"
+#include "storage/layer_usage.h"
 #include "storage/layer_writer.h"
 #include "storage/recover.h"
 #include "storage/rootfs_store.h"
@@ -39,8 +40,8 @@ ApplyLimits LimitsFor(const Options& options, const LayerHints& hints) {
 
 class StorageImpl : public Storage {
  public:
-  StorageImpl(const Options& options, Db& db, Snapshot snapshot)
-      : state_(options, db, std::move(snapshot)),
+  StorageImpl(const Options& options, Db& db, Snapshot snapshot, AdditionalStores additional)
+      : state_(options, db, std::move(snapshot), std::move(additional)),
         images_(state_),
         rootfs_(state_),
         volumes_(state_) {}
@@ -200,11 +201,17 @@ class StorageImpl : public Storage {
         .timestamp_ns = NowNanos(), .mountpoint = root(), .used_bytes = 0, .inodes_used = 0};
     const auto layers = state_.snapshot().layers;
     for (const auto& [diff_id, layer] : layers->by_id) {
-      usage.used_bytes += layer.info.size;
-      usage.inodes_used += layer.info.files;
+      if (!layer.store.empty()) {
+        continue;  // on somebody else's file system
+      }
+      const bool measured = layer.disk_inodes > 0;
+      usage.used_bytes += measured ? layer.disk_bytes : layer.info.size;
+      usage.inodes_used += measured ? layer.disk_inodes : layer.info.files;
     }
     return usage;
   }
+
+  absl::Status MeasureLayers() override { return davit::storage::MeasureLayers(state_); }
 
   [[nodiscard]] absl::Status SizeLimits() const override { return rootfs_.SizeLimitStatus(); }
 
@@ -230,8 +237,11 @@ absl::StatusOr<std::unique_ptr<Storage>> Storage::Open(const Options& options, D
   }
   RETURN_IF_ERROR(MakeDirs(paths.EmptyLower(), 0755));
   RETURN_IF_ERROR(db.Migrate(Migrations()));
-  ASSIGN_OR_RETURN(Recovered recovered, Recover(paths, db));
-  auto storage = std::make_unique<StorageImpl>(options, db, std::move(recovered.snapshot));
+  AdditionalStores additional =
+      ReadAdditionalStores(options.additional_stores, paths.AdditionalScratch());
+  ASSIGN_OR_RETURN(Recovered recovered, Recover(paths, db, additional));
+  auto storage = std::make_unique<StorageImpl>(options, db, std::move(recovered.snapshot),
+                                               std::move(additional));
   storage->Reap(recovered.garbage);
   return storage;
 }

@@ -88,6 +88,8 @@ struct ImageRecord {
   int64_t pulled_at_ns = 0;
   bool pinned = false;
   std::string artifact_type = {};  // of an OCI artifact; "" for a container image
+  // The root of the additional store that it lies in; "": ours. Not to be given to CommitImage.
+  std::string store = {};
 };
 
 // The uncompressed tar of a layer, made again bit for bit. One thread.
@@ -124,6 +126,8 @@ struct Options {
   std::vector<std::string> mount_options;
   uint64_t rootfs_size = 0;      // default of RootfsSpec::size_limit; 0: no limit
   std::string unpack_path = {};  // davit-unpack; "": looked for by FindHelperProgram
+  // Roots of stores that are read and never written (storage/additional_stores.h).
+  std::vector<std::string> additional_stores = {};
 };
 
 // What the writer may assume of a layer before it has seen it.
@@ -173,13 +177,14 @@ class Storage {
       const std::string& id_or_name, Damaged damaged = Damaged::kHidden) const = 0;
   [[nodiscard]] virtual std::vector<std::shared_ptr<const ImageRecord>> ListImages() const = 0;
   // Removes one name (tag or digest); the image goes with its last tag (an image pulled by digest
-  // only: with its last digest).
+  // only: with its last digest). FailedPrecondition for an image of an additional store.
   virtual absl::Status RemoveImageName(const std::string& name) = 0;
   // IDs of images that a container uses, as its root or as a volume.
   [[nodiscard]] virtual std::set<std::string> ImagesInUse() const = 0;
   // Removes the image with all its names and the records of the layers that nothing refers to any
   // more; their directories are deleted in the background.
-  // FailedPrecondition while a container uses it, as its root or as a volume. Unknown is success.
+  // FailedPrecondition while a container uses it, as its root or as a volume, and for an image of
+  // an additional store. Unknown is success.
   virtual absl::Status RemoveImage(const std::string& image_id) = 0;
   // Reads the image's file system without a container (to look up /etc/passwd): calls `body` with
   // an O_PATH descriptor of a read-only mount of its layers, detached from any path.
@@ -228,7 +233,11 @@ class Storage {
   virtual void AwaitDeletions() = 0;
 
   // --- space ------------------------------------------------------------------------------------
-  [[nodiscard]] virtual FsUsage ImageFsUsage() const = 0;  // sizes from the records
+  // What our layers occupy, from the records: no disk is touched. A layer that has not been
+  // measured yet counts with the sizes of its files.
+  [[nodiscard]] virtual FsUsage ImageFsUsage() const = 0;
+  // Measures the layers that have not been. Slow, once for each layer: for a background thread.
+  virtual absl::Status MeasureLayers() = 0;
   // OK if size limits of root file systems are enforced here, else why not.
   [[nodiscard]] virtual absl::Status SizeLimits() const = 0;
   [[nodiscard]] virtual const std::string& root() const = 0;

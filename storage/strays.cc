@@ -56,7 +56,9 @@ absl::StatusOr<std::vector<std::string>> StrayLayers(const State& state) {
   const Snapshot snapshot = state.snapshot();
   std::set<std::string> known;
   for (const auto& [diff_id, layer] : snapshot.layers->by_id) {
-    known.insert(diff_id.hex());
+    if (layer.store.empty()) {
+      known.insert(diff_id.hex());
+    }
   }
   std::vector<std::string> strays = state.reaper().failed();
   ASSIGN_OR_RETURN(const std::vector<std::string> names, ListDir(state.paths().Layers()));

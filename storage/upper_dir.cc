@@ -12,6 +12,7 @@
 #include "base/fd.h"
 #include "base/file.h"
 #include "base/status.h"
+#include "storage/additional_stores.h"
 #include "storage/implied_dirs.h"
 
 namespace davit::storage {
@@ -22,10 +23,11 @@ std::string RootModel(const ImageRecord& image, const LayerTable& layers, const 
   for (auto it = image.layers.rbegin(); it != image.layers.rend(); ++it) {
     const auto layer = layers.by_id.find(*it);
     if (layer != layers.by_id.end() && (layer->second.flags & kHasRootEntry) != 0) {
-      return paths.Diff(*it);
+      return DiffOf(layer->second, paths);
     }
   }
-  return image.layers.empty() ? paths.EmptyLower() : paths.Diff(image.layers.back());
+  return image.layers.empty() ? paths.EmptyLower()
+                              : DiffOf(layers.by_id.at(image.layers.back()), paths);
 }
 
 // The layers that the mount shows, topmost first; empty if none of them implies a directory above
@@ -40,9 +42,9 @@ absl::StatusOr<std::vector<LayerView>> ViewsOf(const ImageRecord& image, const L
     if (layer == layers.by_id.end() || !seen.insert(*it).second) {
       continue;
     }
-    LayerView view{.diff = paths.Diff(*it), .implied = {}};
+    LayerView view{.diff = DiffOf(layer->second, paths), .implied = {}};
     if ((layer->second.flags & kHasImplied) != 0) {
-      ASSIGN_OR_RETURN(view.implied, ReadImpliedDirs(paths.Layer(*it)));
+      ASSIGN_OR_RETURN(view.implied, ReadImpliedDirs(DirectoryOf(layer->second, paths)));
       implied = true;
     }
     views.push_back(std::move(view));

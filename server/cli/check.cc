@@ -81,10 +81,12 @@ absl::StatusOr<davit::v1::CheckReport> CheckAlone(const Globals& globals,
   storage::Options where;
   where.root = config.storage.root;
   where.run = config.storage.run;
+  where.additional_stores = config.storage.additional_stores;
   // Which run directory belongs to another root nobody says; containers there are left alone.
   const std::string scratch = fmt::format("/run/davit-check-{}", getpid());
   const absl::Cleanup remove = [&] { log::IfError(RemoveTree(scratch), "remove " + scratch); };
   if (!options.root.empty()) {
+    where = {};
     where.root = options.root;
     where.run = scratch;
   }

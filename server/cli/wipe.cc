@@ -11,6 +11,7 @@
 #include "server/cli/client.h"
 #include "server/cli/commands.h"
 #include "server/cli/table.h"
+#include "server/image/image_view.h"
 
 namespace davit::server::cli {
 namespace {
@@ -33,10 +34,13 @@ absl::StatusOr<Victims> Find(Client& client, const WipeOptions& options) {
   ASSIGN_OR_RETURN(victims.containers,
                    DAVIT_RUNTIME_CALL(client, ListContainers, v1::ListContainersRequest()));
   if (options.images) {
-    ASSIGN_OR_RETURN(victims.images, DAVIT_IMAGE_CALL(client, ListImages, v1::ListImagesRequest()));
-  }
-  for (const auto& image : victims.images.images()) {
-    victims.image_bytes += image.size();
+    ASSIGN_OR_RETURN(const auto all, DAVIT_IMAGE_CALL(client, ListImages, v1::ListImagesRequest()));
+    for (const auto& image : all.images()) {
+      if (!image.spec().annotations().contains(kStoreAnnotation)) {  // that is not ours
+        *victims.images.add_images() = image;
+        victims.image_bytes += image.size();
+      }
+    }
   }
   return victims;
 }

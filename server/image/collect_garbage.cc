@@ -53,7 +53,7 @@ std::vector<ImagePtr> Unused(const Node& node, int64_t older_than_seconds) {
   std::vector<ImagePtr> unused;
   for (const ImagePtr& image : node.storage.ListImages()) {
     if (!image::IsPinned(*image, node.config.image.pinned) && image->pulled_at_ns <= before &&
-        !used.contains(image->id)) {
+        image->store.empty() && !used.contains(image->id)) {
       unused.push_back(image);
     }
   }

@@ -19,6 +19,7 @@ absl::StatusOr<runtime::v1::ImageFsInfoResponse> ImageFsInfo(
   runtime::v1::ImageFsInfoResponse response;
   const storage::FsUsage images = node.storage.ImageFsUsage();
   Fill(images, *response.add_image_filesystems());
+  node.usage.MeasureImages();  // for the next answer
   storage::FsUsage containers = node.usage.Total();
   containers.mountpoint = images.mountpoint;
   Fill(containers, *response.add_container_filesystems());

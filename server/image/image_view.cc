@@ -29,8 +29,11 @@ runtime::v1::Image ToCri(const Node& node, const storage::ImageRecord& record) {
     image.add_repo_digests(digest);
   }
   image.set_size(record.size);
-  image.set_pinned(image::IsPinned(record, node.config.image.pinned));
+  image.set_pinned(!record.store.empty() || image::IsPinned(record, node.config.image.pinned));
   image.mutable_spec()->set_image(record.id);
+  if (!record.store.empty()) {
+    (*image.mutable_spec()->mutable_annotations())[kStoreAnnotation] = record.store;
+  }
   if (!record.artifact_type.empty()) {
     (*image.mutable_spec()->mutable_annotations())[kArtifactTypeAnnotation] = record.artifact_type;
     return image;  // nobody runs as a user of it

@@ -17,8 +17,11 @@ namespace davit::server {
 
 // Where the CRI's image spec carries the type of an OCI artifact.
 inline constexpr char kArtifactTypeAnnotation[] = "davit.artifact-type";
+// And the root of the additional store that an image lies in.
+inline constexpr char kStoreAnnotation[] = "davit.store";
 
-// Pinned by what the configuration says now.
+// Pinned by what the configuration says now; what lies in an additional store is, so that nobody
+// tries to collect it.
 runtime::v1::Image ToCri(const Node& node, const storage::ImageRecord& record);
 
 // By ID, ID prefix, or any form of its name ("busybox", "docker.io/library/busybox:latest");

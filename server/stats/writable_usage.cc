@@ -4,6 +4,7 @@
 #include <sys/statvfs.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "base/log.h"
 #include "base/status.h"
@@ -58,6 +59,18 @@ std::optional<FsCapacity> WritableUsage::Capacity() {
 void WritableUsage::Forget(const std::string& container_id) {
   absl::MutexLock lock(&mutex_);
   samples_.erase(container_id);
+}
+
+void WritableUsage::MeasureImages() {
+  absl::MutexLock lock(&mutex_);
+  if (std::exchange(measuring_, true)) {
+    return;
+  }
+  executor_.Run([this] {
+    log::IfError(storage_.MeasureLayers(), "size of images");
+    absl::MutexLock done(&mutex_);
+    measuring_ = false;
+  });
 }
 
 void WritableUsage::Refresh(const std::string& container_id) {

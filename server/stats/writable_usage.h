@@ -38,6 +38,8 @@ class WritableUsage {
   // As of the newest sample of any container; nothing before the first.
   std::optional<FsCapacity> Capacity();
   void Forget(const std::string& container_id);
+  // Has layers of images measured that have not been, for Storage::ImageFsUsage.
+  void MeasureImages();
 
  private:
   void Refresh(const std::string& container_id);
@@ -48,6 +50,7 @@ class WritableUsage {
   absl::Mutex mutex_;
   std::map<std::string, storage::FsUsage> samples_ ABSL_GUARDED_BY(mutex_);
   std::set<std::string> walking_ ABSL_GUARDED_BY(mutex_);
+  bool measuring_ ABSL_GUARDED_BY(mutex_) = false;
   std::optional<FsCapacity> capacity_ ABSL_GUARDED_BY(mutex_);
 };
 

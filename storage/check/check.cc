@@ -40,25 +40,29 @@ class Checker {
       RETURN_IF_ERROR(ctx_.Check());
       ++report_.layers;
       ctx_.SetStage("check layer " + diff_id.text());
-      ASSIGN_OR_RETURN(const std::string damage, DamageOf(diff_id, layer));
+      ASSIGN_OR_RETURN(const std::string damage, DamageOf(layer));
       // It may have been removed, or fetched again, while it was looked at.
       const auto now = state_.snapshot().layers;
       const auto still = now->by_id.find(diff_id);
       if (damage.empty() || still == now->by_id.end()) {
         continue;
       }
-      RETURN_IF_ERROR(ReportLayer(diff_id, damage, (still->second.flags & kDamaged) != 0));
+      RETURN_IF_ERROR(ReportLayer(still->second, damage));
     }
     return absl::OkStatus();
   }
 
-  absl::Status ReportLayer(const Digest& diff_id, const std::string& damage, bool marked) {
+  absl::Status ReportLayer(const LayerRecord& layer, const std::string& damage) {
+    const Digest& diff_id = layer.info.diff_id;
+    const bool marked = (layer.flags & kDamaged) != 0;
     CheckFinding finding{.object = "layer " + diff_id.text(),
                          .text = damage,
                          .remedy = "check with repair, then pull the images again",
                          .repaired = false,
                          .damaged_layer = diff_id};
-    if (options_.repair) {
+    if (!layer.store.empty()) {
+      finding.remedy = "repair it there: " + layer.store + " is of storage.additional_stores";
+    } else if (options_.repair) {
       if (!marked) {
         RETURN_IF_ERROR(MarkDamaged(state_, diff_id));
       }
@@ -71,9 +75,9 @@ class Checker {
     return absl::OkStatus();
   }
 
-  absl::StatusOr<std::string> DamageOf(const Digest& diff_id, const LayerRecord& layer) {
-    const std::string directory = state_.paths().Layer(diff_id);
-    if (!PathExists(state_.paths().Diff(diff_id))) {
+  absl::StatusOr<std::string> DamageOf(const LayerRecord& layer) {
+    const std::string directory = DirectoryOf(layer, state_.paths());
+    if (!PathExists(DiffOf(layer, state_.paths()))) {
       return "its directory " + directory + " is missing";
     }
     if ((layer.flags & kHasRecipe) != 0 && !PathExists(JoinPath(directory, "recipe"))) {

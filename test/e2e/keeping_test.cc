@@ -2,6 +2,8 @@
 //
 // Images without a registry, and a store that is looked after: load, save, check, gc, wipe.
 
+#include <cstdio>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
@@ -145,6 +147,39 @@ TEST_F(Keeping, GarbageIsShownAndCollected) {
   RemovePod(pod.id);
   MustDavit({"gc", "--images"});
   EXPECT_EQ(MustDavit({"images"}).find("busybox"), std::string::npos);
+}
+
+// What another davit filled is used as if it were here, and left as it is.
+TEST_F(Keeping, ImagesOfAReadOnlyStore) {
+  const std::string image = Pull("busybox");
+  const std::string id = IdOf(image);
+  ASSERT_EQ(daemon().Stop(), 0);
+  const std::string shared = File("shared");
+  ASSERT_EQ(rename(daemon().root().c_str(), shared.c_str()), 0);
+  StartDaemon({.drop_in = "storage: {additional_stores: [" + shared + "]}", .failpoints = {}});
+  EXPECT_EQ(IdOf(image), id);
+  EXPECT_EQ(MustDavit({"run", "--rm", image, "echo", "runs"}), "runs\n");
+  EXPECT_EQ(Pull("busybox"), image);
+  EXPECT_TRUE(Must(ListDir(daemon().root() + "/layers")).empty()) << "nothing is fetched";
+  const RunResult refused = Davit({"rmi", image});
+  EXPECT_EQ(refused.exit.code, 1);
+  EXPECT_THAT(refused.err, HasSubstr("read-only store " + shared));
+  EXPECT_EQ(MustDavit({"gc", "--images", "--dry-run"}).find("busybox"), std::string::npos);
+  MustDavit({"wipe", "--all", "--force"});
+  EXPECT_EQ(IdOf(image), id);
+  EXPECT_THAT(MustDavit({"check", "--full"}), HasSubstr("content of 1 layers"));
+}
+
+TEST_F(Keeping, UsedSpaceIsWhatTheDiskSays) {
+  Pull("busybox");
+  const auto used = [this] {
+    const auto info = Must(client().ImageFsInfo());
+    return std::to_string(info.image_filesystems(0).inodes_used().value());
+  };
+  const std::string expected = MustRun(
+      {"sh", "-c",
+       "find " + daemon().root() + "/layers/* -printf '%i\\n' | sort -u | wc -l | tr -d '\\n'"});
+  EXPECT_TRUE(Eventually([&] { return used() == expected; })) << used() << " of " << expected;
 }
 
 TEST_F(Keeping, WipeRefusesWhileContainersRun) {
