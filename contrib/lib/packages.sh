@@ -7,7 +7,7 @@
 packages_build=(
   g++ meson ninja-build pkg-config ccache git
   libabsl-dev libarchive-dev libbenchmark-dev libboost1.81-dev libcap-dev libcli11-dev
-  libcurl4-openssl-dev libfmt-dev libgmock-dev libgrpc++-dev libgtest-dev libisal-dev libprotobuf-dev libseccomp-dev
+  libcurl4-openssl-dev libfmt-dev libgmock-dev libgrpc++-dev libgtest-dev libisal-dev libprotobuf-dev libre2-dev libseccomp-dev
   libsqlite3-dev libssl-dev libsystemd-dev libtomlplusplus-dev libyaml-cpp-dev libzstd-dev musl-tools
   nlohmann-json3-dev protobuf-compiler protobuf-compiler-grpc zlib1g-dev
 )

@@ -21,6 +21,7 @@
 #include "server/container/declared_volumes.h"
 #include "server/container/image_volumes.h"
 #include "server/container/log_options.h"
+#include "server/container/mount_sources.h"
 #include "server/container/pid_namespace.h"
 #include "server/container/rootfs_size.h"
 #include "server/container/teardown.h"
@@ -44,6 +45,7 @@ using ImagePtr = std::shared_ptr<const storage::ImageRecord>;
 
 constexpr std::chrono::minutes kUndoTimeout{2};
 constexpr mode_t kLogDirMode = 0755;
+constexpr mode_t kAccountFileMode = 0644;
 
 absl::Status CheckReady(const Node& node, const Sandbox& sandbox) {
   const auto state = sandbox.record()->state();
@@ -142,6 +144,22 @@ absl::Status FillNodeInput(const Node& node, const Container::Record& record,
   return absl::OkStatus();
 }
 
+// Beside config.json, with which they go.
+std::string AccountFile(const Paths& paths, const std::string& id, const char* name) {
+  return JoinPath(paths.Bundle(id), name);
+}
+
+absl::Status WriteAccountFiles(const Paths& paths, const std::string& id,
+                               const spec::SpecOutput& output) {
+  if (!output.passwd.empty()) {
+    RETURN_IF_ERROR(
+        WriteFileAtomic(AccountFile(paths, id, "passwd"), output.passwd, kAccountFileMode));
+  }
+  return output.group.empty()
+             ? absl::OkStatus()
+             : WriteFileAtomic(AccountFile(paths, id, "group"), output.group, kAccountFileMode);
+}
+
 absl::Status WriteSpec(Creation& creation, Container& container) {
   Node& node = creation.node;
   const auto record = container.record();
@@ -160,11 +178,14 @@ absl::Status WriteSpec(Creation& creation, Container& container) {
   input.root_fd = root.get();
   input.image_volumes = creation.image_volumes;
   input.declared_volumes = std::move(declared_volumes);
+  input.passwd_path = AccountFile(paths, record->id(), "passwd");
+  input.group_path = AccountFile(paths, record->id(), "group");
   FillNamespaceInput(creation, paths, input);
   RETURN_IF_ERROR(FillNodeInput(node, *record, input));
   RETURN_IF_ERROR(MakeDirs(paths.Bundle(record->id())));
   RETURN_IF_ERROR(ChoosePidNamespace(node, *creation.sandbox, *record, input.namespaces));
   ASSIGN_OR_RETURN(const spec::SpecOutput output, spec::BuildSpec(input));
+  RETURN_IF_ERROR(WriteAccountFiles(paths, record->id(), output));
   RETURN_IF_ERROR(WriteFileAtomic(paths.SpecFile(record->id()), output.config_json));
   // Saved with the row that says CREATED.
   auto next = std::make_shared<Container::Record>(*record);
@@ -200,6 +221,7 @@ absl::Status Build(Creation& creation, Context& ctx, Container& container) {
   RETURN_IF_ERROR(failpoint::Hit("create_container.after_mount"));
   ASSIGN_OR_RETURN(creation.image_volumes, MountImageVolumes(node, ctx, *container.record()));
   RETURN_IF_ERROR(failpoint::Hit("create_container.after_volumes"));
+  RETURN_IF_ERROR(MakeMountSources(container.record()->config(), {}));
   ctx.SetStage("build OCI config");
   RETURN_IF_ERROR(WriteSpec(creation, container));
   RETURN_IF_ERROR(MakeLogDirectory(container.record()->log_path()));

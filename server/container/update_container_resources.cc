@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
 #include <string>
 
 #include "base/file.h"
@@ -37,6 +38,14 @@ absl::Status PatchSpec(const Node& node, const std::string& id, const std::strin
   return WriteFileAtomic(path, DumpJson(spec));
 }
 
+absl::Status PatchProcess(const Node& node, const std::string& id, const char* key, int64_t value) {
+  const std::string path = Paths(node.config.storage.run).SpecFile(id);
+  ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
+  ASSIGN_OR_RETURN(nlohmann::json spec, ParseJson(text, path));
+  spec["process"][key] = value;
+  return WriteFileAtomic(path, DumpJson(spec));
+}
+
 absl::Status Apply(Node& node, Context& ctx, const Container::Record& record,
                    const v1::LinuxContainerResources& request) {
   const bool v2 = node.cgroups.mode() == CgroupMode::kV2;
@@ -56,6 +65,33 @@ absl::Status Apply(Node& node, Context& ctx, const Container::Record& record,
   }
 }
 
+// OCI runtimes have no word for it: it is written to the processes that there are, as low as davit
+// may go. 0 is what a request without a word on it says. Those that start later inherit it.
+absl::Status ApplyOomScore(const Node& node, const Container::Record& record,
+                           const v1::LinuxContainerResources& request) {
+  if (request.oom_score_adj() == 0 ||
+      request.oom_score_adj() == record.config().linux().resources().oom_score_adj()) {
+    return absl::OkStatus();
+  }
+  if (request.oom_score_adj() < -1000 || request.oom_score_adj() > 1000) {
+    return InvalidArgument("resources.oom_score_adj {}: must be from -1000 to 1000",
+                           request.oom_score_adj());
+  }
+  const int64_t score = std::max<int64_t>(request.oom_score_adj(), node.lowest_oom_score_adj);
+  if (record.state() == sv1::CONTAINER_CREATED) {
+    return PatchProcess(node, record.id(), "oomScoreAdj", score);
+  }
+  ASSIGN_OR_RETURN(const auto pids, node.cgroups.Pids(record.cgroup()));
+  for (const int pid : pids) {
+    const absl::Status written =
+        WriteExisting(fmt::format("/proc/{}/oom_score_adj", pid), std::to_string(score));
+    if (!written.ok() && !absl::IsNotFound(written)) {
+      return Annotate(written, "resources.oom_score_adj");
+    }
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::StatusOr<v1::UpdateContainerResourcesResponse> UpdateContainerResources(
@@ -68,6 +104,7 @@ absl::StatusOr<v1::UpdateContainerResourcesResponse> UpdateContainerResources(
   absl::MutexLock lock(&container->op_mutex);
   const auto record = container->record();
   RETURN_IF_ERROR(Apply(node, ctx, *record, request.linux()));
+  RETURN_IF_ERROR(ApplyOomScore(node, *record, request.linux()));
   const auto merged = Merge(record->config().linux().resources(), request.linux());
   RETURN_IF_ERROR(Update(node, *container, [&merged](auto& next) {
     *next.mutable_config()->mutable_linux()->mutable_resources() = merged;

@@ -92,6 +92,7 @@ absl::StatusOr<runtime::v1::StatusResponse> Status(Node& node, Context& /*ctx*/,
     AddHandler(response, runtime->name(), *runtime);
   }
   response.mutable_features()->set_supplemental_groups_policy(true);
+  response.mutable_features()->set_mount_options(true);
   if (request.verbose()) {
     (*response.mutable_info())["info"] = VerboseInfo(node);
     (*response.mutable_info())["config"] = config::ToYaml(node.config);

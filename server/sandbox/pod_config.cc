@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/sandbox/pod_config.h"
 
+#include <arpa/inet.h>
 #include <limits.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <limits>
 #include <string_view>
 
 #include "base/file.h"
@@ -110,6 +112,12 @@ absl::Status CheckPorts(const v1::PodSandboxConfig& config) {
       return InvalidArgument("sandbox config: port mapping {} -> {} is outside 0..{}",
                              port.host_port(), port.container_port(), kMaxPort);
     }
+    in6_addr address{};
+    if (!port.host_ip().empty() && inet_pton(AF_INET, port.host_ip().c_str(), &address) != 1 &&
+        inet_pton(AF_INET6, port.host_ip().c_str(), &address) != 1) {
+      return InvalidArgument("sandbox config: host_ip {} of port mapping {} is no IP address",
+                             Printable(port.host_ip()), port.container_port());
+    }
     if (!v1::Protocol_IsValid(port.protocol())) {
       return InvalidArgument("sandbox config: protocol {} of port mapping {} is unknown",
                              static_cast<int>(port.protocol()), port.container_port());
@@ -143,7 +151,63 @@ absl::Status CheckNamespaces(const v1::PodSandboxConfig& config) {
     return InvalidArgument(
         "sandbox config: namespace_options.pid of a pod is POD, CONTAINER or NODE");
   }
+  if (!options.target_id().empty()) {
+    return InvalidArgument(
+        "sandbox config: namespace_options.target_id is set: only a container can join another's "
+        "PID namespace");
+  }
   return CheckUserNamespace(options);
+}
+
+absl::Status CheckProfile(const char* field, const v1::SecurityProfile& profile) {
+  if (!v1::SecurityProfile::ProfileType_IsValid(profile.profile_type())) {
+    return InvalidArgument("sandbox config: security_context.{}.profile_type {} is unknown", field,
+                           static_cast<int>(profile.profile_type()));
+  }
+  if (profile.profile_type() == v1::SecurityProfile::Localhost && profile.localhost_ref().empty()) {
+    return InvalidArgument("sandbox config: security_context.{}.localhost_ref names no profile",
+                           field);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckId(const char* field, int64_t id) {
+  if (id < 0 || id > std::numeric_limits<int32_t>::max()) {
+    return InvalidArgument("sandbox config: security_context.{} {} is no ID", field, id);
+  }
+  return absl::OkStatus();
+}
+
+// Nothing of a request runs as the pod itself: its infra process, where it has one, is Davit's own,
+// runs as nobody, without capabilities and new privileges, in an empty read-only root, whatever the
+// request allows. So these fields are checked, and always kept.
+absl::Status CheckSecurity(const v1::LinuxSandboxSecurityContext& context) {
+  if (context.has_run_as_user()) {
+    RETURN_IF_ERROR(CheckId("run_as_user", context.run_as_user().value()));
+  }
+  if (context.has_run_as_group()) {
+    if (!context.has_run_as_user()) {
+      return InvalidArgument("sandbox config: security_context.run_as_group needs run_as_user");
+    }
+    RETURN_IF_ERROR(CheckId("run_as_group", context.run_as_group().value()));
+  }
+  for (const int64_t group : context.supplemental_groups()) {
+    RETURN_IF_ERROR(CheckId("supplemental_groups", group));
+  }
+  if (!v1::SupplementalGroupsPolicy_IsValid(context.supplemental_groups_policy())) {
+    return InvalidArgument(
+        "sandbox config: security_context.supplemental_groups_policy {} is unknown",
+        static_cast<int>(context.supplemental_groups_policy()));
+  }
+  RETURN_IF_ERROR(CheckProfile("seccomp", context.seccomp()));
+  return CheckProfile("apparmor", context.apparmor());
+}
+
+absl::Status CheckResources(const char* field, const v1::LinuxContainerResources& resources) {
+  const auto status = spec::UpdateResources(resources, resources.unified_size() > 0).status();
+  return status.ok() || !absl::IsInvalidArgument(status)
+             ? absl::OkStatus()
+             : Annotate(status, fmt::format("sandbox config: linux.{}", field));
 }
 
 bool IsHostSysctl(const std::string& key, const v1::PodSandboxConfig& config) {
@@ -160,6 +224,12 @@ absl::Status CheckPodConfig(const v1::PodSandboxConfig& config) {
   RETURN_IF_ERROR(CheckDns(config.dns_config()));
   RETURN_IF_ERROR(CheckPorts(config));
   RETURN_IF_ERROR(CheckNamespaces(config));
+  if (config.has_windows()) {
+    return InvalidArgument("sandbox config: windows is set: this is a Linux node");
+  }
+  RETURN_IF_ERROR(CheckSecurity(config.linux().security_context()));
+  RETURN_IF_ERROR(CheckResources("resources", config.linux().resources()));
+  RETURN_IF_ERROR(CheckResources("overhead", config.linux().overhead()));
   return spec::CheckSysctls(config);
 }
 

@@ -49,6 +49,13 @@ TEST(PodConfig, WhatIsWrongIsRefusedByName) {
       {"namespace_options", [](auto& c) { Namespaces(c)->set_network(v1::CONTAINER); }},
       {"namespace_options", [](auto& c) { Namespaces(c)->set_ipc(v1::TARGET); }},
       {"namespace_options.pid", [](auto& c) { Namespaces(c)->set_pid(v1::TARGET); }},
+      {"namespace_options.target_id", [](auto& c) { Namespaces(c)->set_target_id("abc"); }},
+      {"windows", [](auto& c) { c.mutable_windows(); }},
+      {"host_ip", [](auto& c) { c.add_port_mappings()->set_host_ip("1.2.3"); }},
+      {"linux.resources",
+       [](auto& c) { c.mutable_linux()->mutable_resources()->set_cpu_quota(-5); }},
+      {"linux.overhead",
+       [](auto& c) { c.mutable_linux()->mutable_overhead()->set_memory_limit_in_bytes(-5); }},
       {"userns_options",
        [](auto& c) { Namespaces(c)->mutable_userns_options()->set_mode(v1::CONTAINER); }},
       {"userns_options",
@@ -64,6 +71,40 @@ TEST(PodConfig, WhatIsWrongIsRefusedByName) {
   v1::PodSandboxConfig user_namespace = Good();
   Namespaces(user_namespace)->mutable_userns_options()->set_mode(v1::POD);
   EXPECT_TRUE(absl::IsUnimplemented(CheckPodConfig(user_namespace)));
+}
+
+TEST(PodConfig, SecurityOfThePodItselfIsChecked) {
+  using Change = std::function<void(v1::LinuxSandboxSecurityContext&)>;
+  const std::vector<std::pair<const char*, Change>> cases = {
+      {"run_as_user", [](auto& c) { c.mutable_run_as_user()->set_value(-1); }},
+      {"run_as_user", [](auto& c) { c.mutable_run_as_user()->set_value(int64_t{1} << 31); }},
+      {"run_as_group needs", [](auto& c) { c.mutable_run_as_group()->set_value(1); }},
+      {"run_as_group -1",
+       [](auto& c) {
+         c.mutable_run_as_user()->set_value(1);
+         c.mutable_run_as_group()->set_value(-1);
+       }},
+      {"supplemental_groups -2", [](auto& c) { c.add_supplemental_groups(-2); }},
+      {"supplemental_groups_policy",
+       [](auto& c) {
+         c.set_supplemental_groups_policy(static_cast<v1::SupplementalGroupsPolicy>(7));
+       }},
+      {"seccomp.profile_type",
+       [](auto& c) {
+         c.mutable_seccomp()->set_profile_type(static_cast<v1::SecurityProfile::ProfileType>(9));
+       }},
+      {"seccomp.localhost_ref",
+       [](auto& c) { c.mutable_seccomp()->set_profile_type(v1::SecurityProfile::Localhost); }},
+      {"apparmor.localhost_ref",
+       [](auto& c) { c.mutable_apparmor()->set_profile_type(v1::SecurityProfile::Localhost); }},
+  };
+  for (const auto& [field, change] : cases) {
+    v1::PodSandboxConfig config = Good();
+    change(*config.mutable_linux()->mutable_security_context());
+    const absl::Status status = CheckPodConfig(config);
+    EXPECT_TRUE(absl::IsInvalidArgument(status)) << field << ": " << status;
+    EXPECT_NE(std::string(status.message()).find(field), std::string::npos) << status;
+  }
 }
 
 TEST(PodConfig, NoTwoPodsShareAName) {

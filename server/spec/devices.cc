@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "base/status.h"
 #include "base/text.h"
+#include "server/spec/annotations.h"
 #include "server/spec/container_path.h"
 #include "server/spec/sections.h"
 
@@ -144,6 +145,66 @@ void DropCovered(const SpecInput& input, NodesByPath& nodes) {
   }
 }
 
+// "HOST[:CONTAINER][:rwm]", as container engines take it on their command line.
+runtime::v1::Device ParseDevice(const std::string& text) {
+  const std::vector<std::string> parts = Split(text, ':');
+  runtime::v1::Device device;
+  device.set_host_path(parts[0]);
+  device.set_container_path(parts[0]);
+  if (parts.size() == 2 && !parts[1].empty() && parts[1].front() != '/') {
+    device.set_permissions(parts[1]);
+  } else if (parts.size() > 1) {
+    device.set_container_path(parts[1]);
+    device.set_permissions(parts.size() > 2 ? Join({parts.begin() + 2, parts.end()}, ":") : "");
+  }
+  return device;
+}
+
+// What the annotation asks for, of those that the node lets anybody have.
+absl::Status AddAnnotated(const SpecInput& input, NodesByPath& nodes, Json& rules) {
+  if (!IsAllowed(input.allowed_annotations, kDevicesAnnotation)) {
+    return absl::OkStatus();
+  }
+  const auto& annotations = input.container.annotations().count(kDevicesAnnotation) != 0
+                                ? input.container.annotations()
+                                : input.sandbox.annotations();
+  const auto found = annotations.find(kDevicesAnnotation);
+  if (found == annotations.end()) {
+    return absl::OkStatus();
+  }
+  const auto& allowed = input.host.allowed_devices;
+  for (const std::string& text : Split(found->second, ',')) {
+    const runtime::v1::Device device = ParseDevice(std::string(Trim(text)));
+    if (std::find(allowed.begin(), allowed.end(), device.host_path()) == allowed.end()) {
+      return PermissionDenied("annotation {}: {} is not among runtime.allowed_devices",
+                              kDevicesAnnotation, Printable(device.host_path()));
+    }
+    RETURN_IF_ERROR(
+        AddRequested(device, fmt::format("annotation {}: ", kDevicesAnnotation), nodes, rules));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status AddNodes(const SpecInput& input, NodesByPath& nodes, Json& rules) {
+  for (const std::string& text : input.host.additional_devices) {
+    RETURN_IF_ERROR(
+        WithCode(absl::StatusCode::kFailedPrecondition,
+                 AddRequested(ParseDevice(text), "runtime.additional_devices: ", nodes, rules)));
+  }
+  return absl::OkStatus();
+}
+
+// A device plugin's node belongs to root; who runs as another user could not open it.
+void GiveToUser(const SpecInput& input, Json& node) {
+  const auto& context = SecurityContext(input);
+  if (context.has_run_as_user()) {
+    node["uid"] = context.run_as_user().value();
+  }
+  if (context.has_run_as_group()) {
+    node["gid"] = context.run_as_group().value();
+  }
+}
+
 }  // namespace
 
 absl::StatusOr<Devices> BuildDevices(const SpecInput& input, const std::string& dev_root) {
@@ -155,9 +216,18 @@ absl::StatusOr<Devices> BuildDevices(const SpecInput& input, const std::string& 
   if (privileged && !input.privileged_without_host_devices) {
     RETURN_IF_ERROR(AddHostDevices(dev_root, nodes));
   }
+  RETURN_IF_ERROR(AddNodes(input, nodes, result.rules));
+  RETURN_IF_ERROR(AddAnnotated(input, nodes, result.rules));
+  NodesByPath requested;
   for (int i = 0; i < input.container.devices_size(); ++i) {
-    RETURN_IF_ERROR(AddRequested(input.container.devices(i), fmt::format("devices[{}].", i), nodes,
-                                 result.rules));
+    RETURN_IF_ERROR(AddRequested(input.container.devices(i), fmt::format("devices[{}].", i),
+                                 requested, result.rules));
+  }
+  for (auto& [path, node] : requested) {
+    if (input.host.device_ownership_from_security_context) {
+      GiveToUser(input, node);
+    }
+    nodes[path] = std::move(node);
   }
   DropCovered(input, nodes);
   for (auto& [path, node] : nodes) {

@@ -59,6 +59,37 @@ TEST_F(DevicesTest, RequestedDevice) {
                  {{"allow", true}, {"type", "c"}, {"major", 1}, {"minor", 3}, {"access", "rw"}}}));
 }
 
+TEST_F(DevicesTest, OfTheNodeAndByAnnotation) {
+  request_.host.additional_devices = {"/dev/zero:/dev/nought:r"};
+  request_.host.allowed_devices = {"/dev/null"};
+  (*request_.container.mutable_annotations())["davit.io/devices"] =
+      "/dev/null:rw, /dev/null:/dev/x";
+  ASSERT_EQ(Build().nodes.size(), 1U) << "the handler does not allow the annotation";
+  EXPECT_EQ(Build().nodes[0]["path"], "/dev/nought");
+  EXPECT_EQ(Build().rules.back()["access"], "r");
+  request_.allowed_annotations = {"davit.io/*"};
+  const Devices devices = Build();
+  ASSERT_EQ(devices.nodes.size(), 3U);
+  EXPECT_EQ(devices.nodes[1]["path"], "/dev/null");
+  EXPECT_EQ(devices.nodes[2]["path"], "/dev/x");
+  EXPECT_EQ(devices.rules[2]["access"], "rw");
+  EXPECT_EQ(devices.rules[3]["access"], "rwm");
+  (*request_.container.mutable_annotations())["davit.io/devices"] = "/dev/zero";
+  EXPECT_EQ(Error().rfind("PERMISSION_DENIED: annotation davit.io/devices: /dev/zero", 0), 0U);
+  request_.host.additional_devices = {"/no/such/device"};
+  EXPECT_EQ(Error().rfind("FAILED_PRECONDITION: runtime.additional_devices", 0), 0U) << Error();
+}
+
+TEST_F(DevicesTest, BelongToTheContainersUserIfTheNodeSaysSo) {
+  Add("/dev/null", "/dev/null");
+  request_.Context().mutable_run_as_user()->set_value(1000);
+  request_.Context().mutable_run_as_group()->set_value(44);
+  EXPECT_EQ(Build().nodes[0]["uid"], 0);
+  request_.host.device_ownership_from_security_context = true;
+  EXPECT_EQ(Build().nodes[0]["uid"], 1000);
+  EXPECT_EQ(Build().nodes[0]["gid"], 44);
+}
+
 TEST_F(DevicesTest, RefusesWhatIsNoDevice) {
   const std::string file = dev_.Write("file", "");
   struct Case {

@@ -3,9 +3,10 @@
 #include <stdlib.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <memory>
-#include <optional>
+#include <string_view>
 
 #include <fmt/format.h>
 
@@ -58,6 +59,15 @@ void AddPodMounts(const SpecInput& input, std::vector<Mount>& mounts) {
     mounts.push_back(
         Bind("/dev/shm", input.shm, {"bind", "rprivate", "nosuid", "noexec", "nodev", "rw"}));
   }
+  const std::string access = SecurityContext(input).readonly_rootfs() ? "ro" : "rw";
+  const std::pair<const char*, const std::string*> accounts[] = {
+      {"/etc/passwd", &input.passwd_file}, {"/etc/group", &input.group_file}};
+  for (const auto& [destination, source] : accounts) {
+    if (!source->empty()) {
+      mounts.push_back(
+          Bind(destination, *source, {"bind", "rprivate", "nosuid", "noexec", "nodev", access}));
+    }
+  }
   const std::pair<const char*, const std::string*> files[] = {
       {"/etc/resolv.conf", &input.resolv_conf},
       {"/etc/hostname", &input.hostname_file},
@@ -87,10 +97,6 @@ absl::Status RefuseUnsupported(const SpecInput& input, const runtime::v1::Mount&
         "{}recursive_read_only: the OCI runtime of this pod does not say that it supports "
         "recursively read-only mounts (mount option rro in its features)",
         where);
-  }
-  if (mount.mount_options_size() > 0) {
-    return Unimplemented("{}mount_options: \"{}\" is not supported", where,
-                         Printable(mount.mount_options(0)));
   }
   // Without SELinux in the kernel there are no labels: nothing is left undone.
   if (mount.selinux_relabel() && KernelHasSelinux(input.sys_root)) {
@@ -168,6 +174,23 @@ absl::StatusOr<std::string> Access(const runtime::v1::Mount& mount, const std::s
   return std::string("rro");
 }
 
+constexpr std::array<std::string_view, 3> kMountOptions = {"noexec", "nodev", "nosuid"};
+
+// The CRI has these three, which only take something from the container.
+absl::Status AddMountOptions(const runtime::v1::Mount& mount, const std::string& where,
+                             Options& options) {
+  for (const std::string& option : mount.mount_options()) {
+    if (std::find(kMountOptions.begin(), kMountOptions.end(), option) == kMountOptions.end()) {
+      return InvalidArgument("{}mount_options \"{}\": must be noexec, nodev or nosuid", where,
+                             Printable(option));
+    }
+    if (std::find(options.begin(), options.end(), option) == options.end()) {
+      options.push_back(option);
+    }
+  }
+  return absl::OkStatus();
+}
+
 struct Requested {
   std::vector<Mount> mounts;
   RootPropagation root = RootPropagation::kDefault;
@@ -203,6 +226,7 @@ absl::Status AddRequested(const SpecInput& input, int index, Requested& result) 
   }
   if (IsImageVolume(mount)) {
     ASSIGN_OR_RETURN(Mount volume, ImageVolume(input, index, destination));
+    RETURN_IF_ERROR(AddMountOptions(mount, where, volume.options));
     result.mounts.push_back(std::move(volume));
     return absl::OkStatus();
   }
@@ -210,7 +234,37 @@ absl::Status AddRequested(const SpecInput& input, int index, Requested& result) 
   ASSIGN_OR_RETURN(const std::string source, ResolveSource(mount.host_path(), where));
   ASSIGN_OR_RETURN(const Propagation propagation, ResolvePropagation(mount, source, where));
   result.root = std::max(result.root, propagation.root);
-  result.mounts.push_back({destination, "bind", source, {"rbind", propagation.option, access}});
+  Options options = {"rbind", propagation.option, access};
+  RETURN_IF_ERROR(AddMountOptions(mount, where, options));
+  result.mounts.push_back(Bind(destination, source, std::move(options)));
+  return absl::OkStatus();
+}
+
+bool IsTaken(const Requested& result, const std::string& destination) {
+  return std::any_of(result.mounts.begin(), result.mounts.end(),
+                     [&](const Mount& each) { return each.destination == destination; });
+}
+
+// "SOURCE:DESTINATION[:ro|rw]" of the node's configuration, in every container whose request has
+// nothing there.
+absl::Status AddNodeMounts(const SpecInput& input, Requested& result) {
+  for (const std::string& text : input.host.default_mounts) {
+    const std::string where = "runtime.default_mounts \"" + Printable(text) + "\": ";
+    const std::vector<std::string> parts = Split(text, ':');
+    const std::string access = parts.size() == 3 ? parts[2] : "ro";
+    if (parts.size() < 2 || parts.size() > 3 || (access != "ro" && access != "rw")) {
+      return FailedPrecondition("{}must be SOURCE:DESTINATION, with :ro or :rw", where);
+    }
+    ASSIGN_OR_RETURN(const std::string destination, CleanContainerPath(parts[1], where));
+    if (IsTaken(result, destination)) {
+      continue;
+    }
+    const auto source = ResolveSource(parts[0], where);
+    if (!source.ok()) {
+      return WithCode(absl::StatusCode::kFailedPrecondition, source.status());
+    }
+    result.mounts.push_back(Bind(destination, *source, {"rbind", "rprivate", access}));
+  }
   return absl::OkStatus();
 }
 
@@ -221,10 +275,7 @@ absl::Status AddDeclaredVolumes(const SpecInput& input, Requested& result) {
     if (destination == "/" || !IsUtf8(destination)) {
       return InvalidArgument("image volume \"{}\": cannot be a mount point", Printable(path));
     }
-    const bool taken =
-        std::any_of(result.mounts.begin(), result.mounts.end(),
-                    [&destination](const Mount& each) { return each.destination == destination; });
-    if (!taken) {
+    if (!IsTaken(result, destination)) {
       result.mounts.push_back(Bind(destination, source, {"bind", "rprivate", "rw"}));
     }
   }
@@ -236,6 +287,7 @@ absl::StatusOr<Requested> RequestedMounts(const SpecInput& input) {
   for (int i = 0; i < input.container.mounts_size(); ++i) {
     RETURN_IF_ERROR(AddRequested(input, i, result));
   }
+  RETURN_IF_ERROR(AddNodeMounts(input, result));
   RETURN_IF_ERROR(AddDeclaredVolumes(input, result));
   return result;
 }

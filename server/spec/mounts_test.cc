@@ -162,7 +162,6 @@ TEST_F(MountsTest, RefusesWhatIsNotSupported) {
   refused("uidMappings", [](Mount& mount) { mount.add_uidmappings(); });
   refused("gidMappings", [](Mount& mount) { mount.add_gidmappings(); });
   refused("recursive_read_only", [](Mount& mount) { mount.set_recursive_read_only(true); });
-  refused("mount_options", [](Mount& mount) { mount.add_mount_options("noexec"); });
   TempDir& sys = request_.root;
   sys.Write(".sys/fs/selinux/enforce", "1");
   refused("selinux_relabel", [](Mount& mount) { mount.set_selinux_relabel(true); });
@@ -212,6 +211,43 @@ TEST_F(MountsTest, DeclaredVolumes) {
   request_.declared_volumes = {{"/", "/var/lib/davit/containers/c1/volumes/0"}};
   EXPECT_EQ(Error(),
             "INVALID_ARGUMENT: container web: image volume \"/\": cannot be a mount point");
+}
+
+TEST_F(MountsTest, MountOptionsOnlyTakeAway) {
+  Mount& mount = Add("/data", host_.path());
+  for (const char* option : {"noexec", "nodev", "nosuid", "noexec"}) {
+    mount.add_mount_options(option);
+  }
+  EXPECT_EQ(At("/data")["options"], Json({"rbind", "rprivate", "rw", "noexec", "nodev", "nosuid"}));
+  mount.add_mount_options("suid");
+  EXPECT_EQ(Error(),
+            "INVALID_ARGUMENT: container web: mounts[0].mount_options \"suid\": must be noexec, "
+            "nodev or nosuid");
+}
+
+TEST_F(MountsTest, MountOptionsOfAnImageVolume) {
+  Mount* mount = request_.container.add_mounts();
+  mount->set_container_path("/models");
+  mount->mutable_image()->set_image("r.io/models:1");
+  mount->set_readonly(true);
+  mount->add_mount_options("noexec");
+  mount->add_mount_options("nodev");
+  request_.image_volumes[0] = "/run/davit/image-volumes/1a2b";
+  EXPECT_EQ(At("/models")["options"],
+            Json({"bind", "rprivate", "nosuid", "nodev", "ro", "noexec"}));
+}
+
+TEST_F(MountsTest, MountsOfTheNode) {
+  request_.host.default_mounts = {host_.path() + ":/secrets", host_.path() + ":/shared/:rw"};
+  EXPECT_EQ(At("/secrets")["options"], Json({"rbind", "rprivate", "ro"}));
+  EXPECT_EQ(At("/shared")["options"], Json({"rbind", "rprivate", "rw"}));
+  Add("/secrets", "/tmp");
+  EXPECT_EQ(At("/secrets")["source"], "/tmp") << "the request's mount counts";
+  for (const std::string bad : {"/one", "/a:/b:ro:x", "/a:/b:maybe", "/no/such/dir:/x", "rel:/x"}) {
+    request_.host.default_mounts = {bad};
+    EXPECT_EQ(Error().rfind("FAILED_PRECONDITION: container web: runtime.default_mounts", 0), 0U)
+        << Error();
+  }
 }
 
 TEST_F(MountsTest, SubPathNeedsAnImage) {

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <utility>
+
 #include "base/status.h"
 #include "server/spec/sections.h"
 
@@ -16,6 +18,27 @@ absl::Status CheckUserNamespace(const runtime::v1::NamespaceOption& options,
   return absl::OkStatus();
 }
 
+// Network and IPC are the pod's, whatever the mode of a container: POD, or nothing said, is all
+// that a container can mean. What asks for the host's instead is refused, not given the pod's.
+absl::Status CheckPodNamespaces(const SpecInput& input) {
+  const auto& options = SecurityContext(input).namespace_options();
+  const std::pair<const char*, bool> asked[] = {
+      {"network", options.network() == runtime::v1::NODE && !input.namespaces.net.empty()},
+      {"ipc", options.ipc() == runtime::v1::NODE && !input.namespaces.ipc.empty()}};
+  for (const auto& [field, mismatch] : asked) {
+    if (mismatch) {
+      return InvalidArgument(
+          "namespace_options.{} NODE: the pod has a namespace of its own, which its containers "
+          "share",
+          field);
+    }
+  }
+  if (!options.target_id().empty() && options.pid() != runtime::v1::TARGET) {
+    return InvalidArgument("namespace_options.target_id: needs pid TARGET");
+  }
+  return absl::OkStatus();
+}
+
 void AddJoined(Json& list, const char* type, const std::string& path) {
   if (!path.empty()) {
     list.push_back({{"type", type}, {"path", path}});
@@ -28,6 +51,7 @@ absl::StatusOr<Json> BuildNamespaces(const SpecInput& input) {
   RETURN_IF_ERROR(CheckUserNamespace(SecurityContext(input).namespace_options(), ""));
   RETURN_IF_ERROR(
       CheckUserNamespace(input.sandbox.linux().security_context().namespace_options(), "sandbox "));
+  RETURN_IF_ERROR(CheckPodNamespaces(input));
   Json list = Json::array();
   list.push_back({{"type", "mount"}});
   if (!input.namespaces.host_pid) {

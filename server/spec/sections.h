@@ -33,6 +33,9 @@ struct User {
   int64_t gid = 0;
   std::vector<int64_t> groups;
   std::string home = "/";
+  // The account files with an entry for this user or group, where the image's have none.
+  std::string passwd = {};
+  std::string group = {};
 };
 absl::StatusOr<User> ResolveUser(const SpecInput& input);
 
@@ -97,6 +100,15 @@ std::vector<std::string> SeccompArchitectures();
 
 // seccomp_default.cc: the profile of RuntimeDefault, for a process with these capabilities.
 Json DefaultSeccomp(const std::set<std::string>& capabilities);
+
+// cdi.cc: the edits of the CDI devices that the request names, applied to the whole config.
+absl::Status ApplyCdi(const SpecInput& input, Json& config);
+
+// hooks.cc: the OCI hooks of runtime.hooks_dirs whose conditions the container meets.
+absl::Status AddHooks(const SpecInput& input, Json& config);
+
+// rdt.cc: linux.intelRdt, null without the annotation.
+absl::StatusOr<Json> BuildRdt(const SpecInput& input);
 
 // annotations.cc
 Json BuildAnnotations(const SpecInput& input);

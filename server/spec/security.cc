@@ -30,19 +30,6 @@ absl::Status CheckSelinux(const SpecInput& input) {
   return absl::OkStatus();
 }
 
-absl::Status CheckDeviceInterface(const SpecInput& input) {
-  if (input.container.cdi_devices_size() > 0) {
-    return Unimplemented("CDI_devices: device {} cannot be injected, CDI is not supported",
-                         Printable(input.container.cdi_devices(0).name()));
-  }
-  for (const auto& [key, value] : input.container.annotations()) {
-    if (key.rfind("cdi.k8s.io/", 0) == 0) {
-      return Unimplemented("annotations {}: CDI is not supported", Printable(key));
-    }
-  }
-  return absl::OkStatus();
-}
-
 absl::StatusOr<Json> CleanPaths(const google::protobuf::RepeatedPtrField<std::string>& paths,
                                 const std::string& field) {
   Json list = Json::array();
@@ -139,8 +126,7 @@ absl::Status CheckSupported(const SpecInput& input) {
         "privileged: the pod sandbox was not made for privileged containers; set it in the "
         "sandbox's security context too");
   }
-  RETURN_IF_ERROR(CheckSelinux(input));
-  return CheckDeviceInterface(input);
+  return CheckSelinux(input);
 }
 
 absl::StatusOr<PathLists> BuildPathLists(const SpecInput& input) {

@@ -121,15 +121,22 @@ TEST_F(SecurityTest, AppArmorOldField) {
   EXPECT_EQ(Error().rfind("INVALID_ARGUMENT: container web: apparmor_profile", 0), 0U);
 }
 
-TEST_F(SecurityTest, RefusesCdiAndWindows) {
-  request_.container.add_cdi_devices()->set_name("vendor.test/gpu=0");
-  EXPECT_EQ(Error().rfind("UNIMPLEMENTED: container web: CDI_devices", 0), 0U) << Error();
-  request_.container.clear_cdi_devices();
-  (*request_.container.mutable_annotations())["cdi.k8s.io/x"] = "vendor.test/gpu=0";
-  EXPECT_EQ(Error().rfind("UNIMPLEMENTED: container web: annotations cdi.k8s.io/x", 0), 0U);
-  request_.container.clear_annotations();
+TEST_F(SecurityTest, RefusesWindows) {
   request_.container.mutable_windows();
   EXPECT_EQ(Error().rfind("INVALID_ARGUMENT: container web: windows", 0), 0U);
+}
+
+TEST_F(SecurityTest, RdtClassOfTheNode) {
+  (*request_.sandbox.mutable_annotations())["io.kubernetes.cri.rdt-class"] = "gold";
+  EXPECT_FALSE(request_.Config()["linux"].contains("intelRdt")) << "the handler does not allow it";
+  request_.allowed_annotations = {"io.kubernetes.cri.rdt-class"};
+  EXPECT_NE(Error().find("resctrl is not mounted"), std::string::npos);
+  request_.root.Write(".sys/fs/resctrl/schemata", "");
+  EXPECT_NE(Error().find("has no class gold"), std::string::npos);
+  request_.root.MakeDir(".sys/fs/resctrl/gold");
+  EXPECT_EQ(request_.Config()["linux"]["intelRdt"]["closID"], "gold");
+  (*request_.container.mutable_annotations())["io.kubernetes.cri.rdt-class"] = "../x";
+  EXPECT_EQ(Error().rfind("INVALID_ARGUMENT", 0), 0U);
 }
 
 }  // namespace

@@ -32,6 +32,10 @@ absl::StatusOr<Json> BuildLinux(const SpecInput& input, const Capabilities& capa
   if (!seccomp.is_null()) {
     section["seccomp"] = std::move(seccomp);
   }
+  ASSIGN_OR_RETURN(Json rdt, BuildRdt(input));
+  if (!rdt.is_null()) {
+    section["intelRdt"] = std::move(rdt);
+  }
   return section;
 }
 
@@ -40,11 +44,13 @@ struct Built {
   User user;
 };
 
-absl::StatusOr<Built> BuildConfig(const SpecInput& input) {
+absl::StatusOr<Built> BuildConfig(SpecInput input) {
   RETURN_IF_ERROR(CheckSupported(input));
   Built built;
   Json& config = built.config;
   ASSIGN_OR_RETURN(built.user, ResolveUser(input));
+  input.passwd_file = built.user.passwd.empty() ? "" : input.passwd_path;
+  input.group_file = built.user.group.empty() ? "" : input.group_path;
   ASSIGN_OR_RETURN(const Capabilities capabilities, ResolveCapabilities(input));
   config["ociVersion"] = kOciVersion;
   ASSIGN_OR_RETURN(config["process"], BuildProcess(input, built.user, capabilities));
@@ -60,6 +66,9 @@ absl::StatusOr<Built> BuildConfig(const SpecInput& input) {
   if (!mounts.rootfs_propagation.empty()) {
     config["linux"]["rootfsPropagation"] = mounts.rootfs_propagation;
   }
+  // Last: they edit what all others have made.
+  RETURN_IF_ERROR(ApplyCdi(input, config));
+  RETURN_IF_ERROR(AddHooks(input, config));
   return built;
 }
 
@@ -87,6 +96,8 @@ absl::StatusOr<SpecOutput> BuildSpec(const SpecInput& input) {
   SpecOutput output;
   output.config_json = DumpJson(built->config);
   output.stop_signal = *stop_signal;
+  output.passwd = built->user.passwd;
+  output.group = built->user.group;
   runtime::v1::LinuxContainerUser* user = output.user.mutable_linux();
   user->set_uid(built->user.uid);
   user->set_gid(built->user.gid);

@@ -34,11 +34,22 @@ inline bool IsImageVolume(const runtime::v1::Mount& mount) {
   return !mount.image().image().empty();
 }
 
+// What the node's administrator adds to containers, and where it is found.
+struct HostSettings {
+  std::vector<std::string> cdi_dirs = {"/etc/cdi", "/var/run/cdi"};  // later ones win
+  std::vector<std::string> hooks_dirs = {"/usr/share/containers/oci/hooks.d"};
+  std::vector<std::string> default_mounts = {};      // "SOURCE:DESTINATION[:ro|rw]"
+  std::vector<std::string> additional_devices = {};  // "HOST[:CONTAINER][:rwm]"
+  std::vector<std::string> allowed_devices = {"/dev/fuse", "/dev/net/tun"};  // by annotation
+  bool device_ownership_from_security_context = false;
+};
+
 struct SpecInput {
   const runtime::v1::PodSandboxConfig& sandbox;
   const runtime::v1::ContainerConfig& container;
   const image::ImageConfig& image;
   const config::Runtime& node;
+  HostSettings host{};
   std::string container_id{};
   std::string sandbox_id{};
   std::string rootfs{};  // host path of the mounted overlay
@@ -51,6 +62,12 @@ struct SpecInput {
   std::string resolv_conf{};  // host files to bind read-only in, "" for none
   std::string hostname_file{};
   std::string hosts_file{};
+  // Where SpecOutput's passwd and group are to be written; "" makes none.
+  std::string passwd_path{};
+  std::string group_path{};
+  // Set by BuildSpec: those of the two that are to be mounted.
+  std::string passwd_file{};
+  std::string group_file{};
   std::string hostname{};  // value of HOSTNAME in env
   std::string shm{};       // host path of the pod's /dev/shm, "/dev/shm" for host IPC
   std::string cgroup{};    // linux.cgroupsPath
@@ -67,6 +84,11 @@ struct SpecInput {
 
 struct SpecOutput {
   std::string config_json;
+  // The image's account files with an entry more, for a user or group that they do not have: to be
+  // written to passwd_path and group_path before the container starts. "": nothing is mounted
+  // there.
+  std::string passwd;
+  std::string group;
   runtime::v1::ContainerUser user;
   runtime::v1::Signal stop_signal = runtime::v1::SIGNAL_RUNTIME_DEFAULT;  // request, else image
 };

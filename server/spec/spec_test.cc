@@ -64,6 +64,22 @@ TEST(Namespaces, RefusesUserNamespaces) {
             0U);
 }
 
+TEST(Namespaces, RefusesTheHostsInAPodOfItsOwn) {
+  TestRequest request;
+  auto* options = request.Context().mutable_namespace_options();
+  options->set_network(runtime::v1::NODE);
+  options->set_ipc(runtime::v1::NODE);
+  request.Config();
+  request.namespaces.net = "/run/pin/net";
+  EXPECT_NE(Text(request.Error()).find("namespace_options.network NODE"), std::string::npos);
+  options->set_network(runtime::v1::POD);
+  request.namespaces.ipc = "/run/pin/ipc";
+  EXPECT_NE(Text(request.Error()).find("namespace_options.ipc NODE"), std::string::npos);
+  options->set_ipc(runtime::v1::POD);
+  options->set_target_id("abc");
+  EXPECT_NE(Text(request.Error()).find("target_id: needs pid TARGET"), std::string::npos);
+}
+
 TEST(Annotations, NamesTheContainerAndPassesOnWhatIsAllowed) {
   TestRequest request;
   auto& pod = *request.sandbox.mutable_annotations();

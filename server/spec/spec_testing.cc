@@ -54,6 +54,7 @@ TestRequest::TestRequest() {
 
 SpecInput TestRequest::Input() {
   SpecInput input{.sandbox = sandbox, .container = container, .image = image, .node = node};
+  input.host = host;
   input.container_id = "c1";
   input.sandbox_id = "s1";
   input.rootfs = rootfs;

@@ -49,6 +49,7 @@ struct TestRequest {
   runtime::v1::ContainerConfig container;
   image::ImageConfig image;
   config::Runtime node;
+  HostSettings host = {.cdi_dirs = {}, .hooks_dirs = {}};
   std::set<std::string> own_capabilities;
   NamespacePaths namespaces;
   std::string shm;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 
+#include <fmt/format.h>
+
 #include "base/status.h"
 #include "base/text.h"
 #include "server/spec/passwd.h"
@@ -10,6 +12,8 @@ namespace davit::server::spec {
 namespace {
 
 struct Accounts {
+  std::string passwd_text;
+  std::string group_text;
   std::vector<PasswdEntry> users;
   std::vector<GroupEntry> groups;
 };
@@ -17,7 +21,7 @@ struct Accounts {
 absl::StatusOr<Accounts> ReadAccounts(int root_fd) {
   ASSIGN_OR_RETURN(const std::string passwd, ReadAccountFile(root_fd, "/etc/passwd"));
   ASSIGN_OR_RETURN(const std::string group, ReadAccountFile(root_fd, "/etc/group"));
-  return Accounts{ParsePasswd(passwd), ParseGroup(group)};
+  return Accounts{passwd, group, ParsePasswd(passwd), ParseGroup(group)};
 }
 
 absl::StatusOr<int64_t> CheckId(int64_t id, const std::string& field) {
@@ -169,6 +173,27 @@ absl::StatusOr<std::vector<int64_t>> ResolveGroups(const SpecInput& input, const
   return groups;
 }
 
+std::string WithLine(const std::string& text, const std::string& line) {
+  return text + (text.empty() || text.back() == '\n' ? "" : "\n") + line + "\n";
+}
+
+// Programs ask who they are: a user without an entry has no name, no home, and often no luck. An
+// image without account files does not care.
+void MakeEntries(const SpecInput& input, const Accounts& accounts, const PasswdEntry* entry,
+                 User& user) {
+  const bool has_group =
+      std::any_of(accounts.groups.begin(), accounts.groups.end(),
+                  [&user](const GroupEntry& group) { return group.gid == user.gid; });
+  if (entry == nullptr && !accounts.passwd_text.empty() && !input.passwd_path.empty()) {
+    user.passwd =
+        WithLine(accounts.passwd_text, fmt::format("{}:x:{}:{}:container user:{}:/sbin/nologin",
+                                                   user.uid, user.uid, user.gid, user.home));
+  }
+  if (!has_group && !accounts.group_text.empty() && !input.group_path.empty()) {
+    user.group = WithLine(accounts.group_text, fmt::format("{}:x:{}:", user.gid, user.gid));
+  }
+}
+
 }  // namespace
 
 absl::StatusOr<User> ResolveUser(const SpecInput& input) {
@@ -183,6 +208,7 @@ absl::StatusOr<User> ResolveUser(const SpecInput& input) {
     ASSIGN_OR_RETURN(user.gid, CheckId(context.run_as_group().value(), "run_as_group"));
   }
   ASSIGN_OR_RETURN(user.groups, ResolveGroups(input, accounts, user.gid, resolved.second.entry));
+  MakeEntries(input, accounts, resolved.second.entry, user);
   return user;
 }
 

@@ -205,5 +205,36 @@ TEST(Passwd, SkipsWhatDoesNotParse) {
   EXPECT_TRUE(ParsePasswd(std::string("\0\n:::\n::::::\n", 14)).empty());
 }
 
+TEST_F(UserTest, AccountsAreMadeForThoseWithoutOne) {
+  request_.root.Write("etc/passwd", "root:x:0:0:root:/root:/bin/sh");
+  request_.root.Write("etc/group", "root:x:0:\n");
+  auto input = request_.Input();
+  input.passwd_path = "/run/c/passwd";
+  input.group_path = "/run/c/group";
+  auto output = BuildSpec(input);
+  ASSERT_TRUE(output.ok()) << output.status();
+  EXPECT_EQ(output->passwd, "") << "root has one";
+  EXPECT_EQ(output->group, "");
+  request_.Context().mutable_run_as_user()->set_value(1234);
+  request_.Context().mutable_run_as_group()->set_value(99);
+  output = BuildSpec(input);
+  ASSERT_TRUE(output.ok()) << output.status();
+  EXPECT_EQ(output->passwd,
+            "root:x:0:0:root:/root:/bin/sh\n1234:x:1234:99:container user:/:/sbin/nologin\n");
+  EXPECT_EQ(output->group, "root:x:0:\n99:x:99:\n");
+  Json config = Json::parse(output->config_json);
+  EXPECT_EQ(FindBy(config["mounts"], "destination", "/etc/passwd")["source"], "/run/c/passwd");
+  EXPECT_TRUE(HasString(FindBy(config["mounts"], "destination", "/etc/group")["options"], "rw"));
+  // Who mounts files of his own there has them.
+  auto* mount = request_.container.add_mounts();
+  mount->set_host_path(request_.root.path() + "/etc/passwd");
+  mount->set_container_path("/etc/passwd");
+  output = BuildSpec(input);
+  ASSERT_TRUE(output.ok()) << output.status();
+  config = Json::parse(output->config_json);
+  EXPECT_EQ(FindBy(config["mounts"], "destination", "/etc/passwd")["source"],
+            request_.root.path() + "/etc/passwd");
+}
+
 }  // namespace
 }  // namespace davit::server::spec

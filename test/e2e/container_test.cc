@@ -393,14 +393,54 @@ TEST_F(ContainerTest, CommandThatIsNotInTheImage) {
   EXPECT_FALSE(StartContainer(directory).ok());
 }
 
-TEST_F(ContainerTest, MountSourceThatDoesNotExist) {
-  auto config = ShellContainer("mount", "true");
+TEST_F(ContainerTest, MountSourceThatDoesNotExistIsMade) {
+  auto config = ShellContainer("mount", "touch /data/made && ls -ld /data");
   auto& mount = *config.add_mounts();
-  mount.set_host_path(daemon().dir() + "/no/such/source");
+  mount.set_host_path(daemon().dir() + "/new/source");
   mount.set_container_path("/data");
-  ExpectError(TryCreate(config), Code::kInvalidArgument, "/no/such/source");
-  EXPECT_TRUE(Containers().empty());
-  EXPECT_FALSE(PathExists(mount.host_path()));
+  EXPECT_EQ(Output(config).rfind("drwxr-xr-x", 0), 0U);
+  EXPECT_TRUE(PathExists(mount.host_path() + "/made"));
+}
+
+TEST_F(ContainerTest, MountOptions) {
+  auto config = ShellContainer("options",
+                               "cp /bin/busybox /data/x; /data/x true || echo noexec; "
+                               "grep ' /data ' /proc/self/mounts");
+  auto& mount = *config.add_mounts();
+  mount.set_host_path(daemon().dir() + "/options");
+  mount.set_container_path("/data");
+  for (const char* option : {"noexec", "nodev", "nosuid"}) {
+    mount.add_mount_options(option);
+  }
+  const std::string output = Output(config);
+  EXPECT_EQ(output.rfind("noexec\n", 0), 0U) << output;
+  EXPECT_NE(output.find("nosuid,nodev,noexec"), std::string::npos) << output;
+  v1::StatusRequest request;
+  EXPECT_TRUE(Must(client().Status(request)).features().mount_options());
+}
+
+TEST_F(ContainerTest, SeesTheProcessesOfItsTarget) {
+  const std::string target = RunShell("target", "exec sleep 4242");
+  auto config = ShellContainer("debugger", "grep -al 4242 /proc/1/cmdline");
+  auto& namespaces =
+      *config.mutable_linux()->mutable_security_context()->mutable_namespace_options();
+  namespaces.set_pid(v1::TARGET);
+  namespaces.set_target_id(target);
+  EXPECT_EQ(Output(config), "/proc/1/cmdline\n");
+  auto lost = ShellContainer("lost", "true");
+  *lost.mutable_linux() = config.linux();
+  lost.mutable_linux()->mutable_security_context()->mutable_namespace_options()->set_target_id(
+      "0123456789");
+  ExpectError(TryCreate(lost), Code::kNotFound, "0123456789");
+}
+
+TEST_F(ContainerTest, AUserWithoutAnAccountGetsOne) {
+  auto config = ShellContainer("user", "id -un; grep -c . /etc/passwd; id -gn");
+  config.mutable_linux()->mutable_security_context()->mutable_run_as_user()->set_value(4711);
+  config.mutable_linux()->mutable_security_context()->mutable_run_as_group()->set_value(4712);
+  const std::string output = Output(config);
+  EXPECT_EQ(output.rfind("4711\n", 0), 0U) << output;
+  EXPECT_EQ(output.substr(output.size() - 5), "4712\n") << output;
 }
 
 TEST_F(ContainerTest, LogPathThatLeavesItsDirectory) {
