@@ -18,6 +18,7 @@
 #include "base/file.h"
 #include "base/id.h"
 #include "base/log.h"
+#include "base/null_device.h"
 #include "base/pipe.h"
 #include "base/poll.h"
 #include "base/status.h"
@@ -62,23 +63,26 @@ struct ChildEnds {
   UniqueFd err;
 };
 
+// Nothing of the node's, /dev/null least of all: crun gives all three to the user of the process.
 absl::StatusOr<ChildEnds> MakePipes(const ExecStreams& streams, RunningExec& exec) {
   ChildEnds child;
+  ASSIGN_OR_RETURN(Pipe in, MakePipe());
+  child.in = std::move(in.reader);
   if (streams.in) {
-    ASSIGN_OR_RETURN(Pipe pipe, MakePipe());
-    child.in = std::move(pipe.reader);
-    exec.in = std::move(pipe.writer);
+    exec.in = std::move(in.writer);
   }
-  if (streams.out) {
+  const auto output = [](bool wanted, UniqueFd& ours, UniqueFd& theirs) -> absl::Status {
+    if (!wanted) {
+      ASSIGN_OR_RETURN(theirs, OpenOwnNull());
+      return absl::OkStatus();
+    }
     ASSIGN_OR_RETURN(Pipe pipe, MakePipe());
-    exec.out = std::move(pipe.reader);
-    child.out = std::move(pipe.writer);
-  }
-  if (streams.err) {
-    ASSIGN_OR_RETURN(Pipe pipe, MakePipe());
-    exec.err = std::move(pipe.reader);
-    child.err = std::move(pipe.writer);
-  }
+    ours = std::move(pipe.reader);
+    theirs = std::move(pipe.writer);
+    return absl::OkStatus();
+  };
+  RETURN_IF_ERROR(output(streams.out, exec.out, child.out));
+  RETURN_IF_ERROR(output(streams.err, exec.err, child.err));
   return child;
 }
 

@@ -121,6 +121,9 @@ class ExecCall {
     ASSIGN_OR_RETURN(const UniqueFd file,
                      Open(scratch_.process(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW));
     RETURN_IF_ERROR(WriteFd(file.get(), options_.process_json, scratch_.process()));
+    // An empty pipe, not /dev/null: crun gives the streams to the user of the process.
+    ASSIGN_OR_RETURN(Pipe in, MakePipe());
+    in.writer.Reset();
     ASSIGN_OR_RETURN(const UniqueFd out, outputs_[0].Open(&result_.out, options_.max_output));
     ASSIGN_OR_RETURN(const UniqueFd err, outputs_[1].Open(&result_.err, options_.max_output));
     SpawnOptions spawn;
@@ -138,7 +141,8 @@ class ExecCall {
                   scratch_.pid(),
                   id_};
     spawn.env = MinimalEnv();
-    spawn.fds = {{out.get(), STDOUT_FILENO}, {err.get(), STDERR_FILENO}};
+    spawn.fds = {
+        {in.reader.get(), STDIN_FILENO}, {out.get(), STDOUT_FILENO}, {err.get(), STDERR_FILENO}};
     spawn.new_session = true;
     ASSIGN_OR_RETURN(process_, Spawn(spawn));
     return absl::OkStatus();

@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
@@ -81,7 +82,7 @@ class StreamTest : public testing::TestWithParam<const char*> {
                                     {"cwd", "/"},
                                     {"env", {"PATH=/bin"}},
                                     {"terminal", streams.tty},
-                                    {"user", {{"uid", 0}, {"gid", 0}}}};
+                                    {"user", {{"uid", user_}, {"gid", user_}}}};
     auto exec = StartExec(
         ctx_, container_->runtime(), container_->id(), Scratch(),
         {.monitor_path = DAVIT_CONMON_PATH, .process_json = process.dump(), .streams = streams});
@@ -100,6 +101,9 @@ class StreamTest : public testing::TestWithParam<const char*> {
     EXPECT_TRUE(code.ok()) << code.status();
     return code.ok() ? code->value_or(-1) : -1;
   }
+
+  // Of an exec.
+  int user_ = 0;
 
   [[nodiscard]] std::string Scratch() const { return container_->options().run_dir + "/exec"; }
   Attachment Attach(const AttachStreams& streams) {
@@ -169,6 +173,23 @@ TEST_P(StreamTest, ExecWithoutStreamsHasNone) {
   ASSERT_TRUE(exec.ok()) << exec.status();
   EXPECT_EQ(ReadUntil((*exec)->out.get()), "x\n");
   EXPECT_EQ(ExitOf(**exec), 0);
+}
+
+// crun gives the standard streams to the user of the process.
+TEST_P(StreamTest, ExecOfAUserIsGivenNoDeviceOfTheNode) {
+  StartSleeper();
+  struct stat before = {};
+  ASSERT_EQ(stat("/dev/null", &before), 0);
+  user_ = 1000;
+  for (const ExecStreams streams : {ExecStreams{}, ExecStreams{.tty = true}, kAll}) {
+    auto exec = Shell("true", streams);
+    ASSERT_TRUE(exec.ok()) << exec.status();
+    EXPECT_EQ(ExitOf(**exec), 0);
+    struct stat after = {};
+    ASSERT_EQ(stat("/dev/null", &after), 0);
+    EXPECT_EQ(after.st_uid, before.st_uid);
+    ASSERT_EQ(chown("/dev/null", before.st_uid, before.st_gid), 0);
+  }
 }
 
 TEST_P(StreamTest, ExecOfWhatIsNotThere) {

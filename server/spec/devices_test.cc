@@ -84,7 +84,9 @@ TEST_F(DevicesTest, BelongToTheContainersUserIfTheNodeSaysSo) {
   Add("/dev/null", "/dev/null");
   request_.Context().mutable_run_as_user()->set_value(1000);
   request_.Context().mutable_run_as_group()->set_value(44);
-  EXPECT_EQ(Build().nodes[0]["uid"], 0);
+  struct stat null = {};
+  ASSERT_EQ(stat("/dev/null", &null), 0);
+  EXPECT_EQ(Build().nodes[0]["uid"], null.st_uid);
   request_.host.device_ownership_from_security_context = true;
   EXPECT_EQ(Build().nodes[0]["uid"], 1000);
   EXPECT_EQ(Build().nodes[0]["gid"], 44);

@@ -2,6 +2,9 @@
 //
 // Containers: their life, exit codes, settings, names, and requests that cannot be met.
 
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <set>
 #include <thread>
 
@@ -160,6 +163,20 @@ TEST_F(ContainerTest, Mounts) {
   EXPECT_EQ(LogText(LogPath(pod_, "mounts")), "from the host\nfrom the host\n");
   EXPECT_EQ(Must(ReadFile(source + "/new")), "back\n");
   EXPECT_EQ(status.mounts_size(), 2);
+}
+
+// An OCI runtime gives the standard streams to the user of the process, and /dev/null may be one.
+TEST_F(ContainerTest, NoDeviceOfTheNodeIsGivenToAUser) {
+  struct stat before {};
+  ASSERT_EQ(stat("/dev/null", &before), 0);
+  auto config = ShellContainer("user", "exec sleep 1000");
+  config.mutable_linux()->mutable_security_context()->mutable_run_as_user()->set_value(1000);
+  const std::string id = Run(pod_, config);
+  EXPECT_EQ(Exec(id, {"id", "-u"}).stdout(), "1000\n");
+  struct stat after {};
+  ASSERT_EQ(stat("/dev/null", &after), 0);
+  EXPECT_EQ(after.st_uid, before.st_uid);
+  EXPECT_EQ(chown("/dev/null", before.st_uid, before.st_gid), 0);
 }
 
 TEST_F(ContainerTest, ReadOnlyRootCapabilitiesAndPrivileged) {
