@@ -12,6 +12,7 @@
 
 #include "base/caps.h"
 #include "base/file.h"
+#include "base/mapped_pages.h"
 #include "base/mount.h"
 #include "base/namespace.h"
 #include "base/null_device.h"
@@ -22,6 +23,40 @@ namespace davit {
 namespace {
 
 using test::TempDir;
+
+TEST(MappedPages, OnlyCleanOnesOfFilesThatNobodyWrites) {
+  const std::string_view smaps =
+      "00400000-00500000 r-xp 00001000 fd:00 1234                   /usr/bin/a program\n"
+      "Rss:                1024 kB\nAnonymous:             0 kB\nVmFlags: rd ex mr mw me\n"
+      "00500000-00600000 r--p 00101000 fd:00 1234                   /usr/bin/relocated\n"
+      "Anonymous:             4 kB\n"
+      "00600000-00700000 rw-p 00201000 fd:00 1234                   /usr/bin/data\n"
+      "Anonymous:             0 kB\n"
+      "00700000-00800000 r--s 00000000 fd:00 99                     /var/shared\n"
+      "Anonymous:             0 kB\n"
+      "00800000-00900000 r-xp 00000000 00:00 0                      [vdso]\n"
+      "Anonymous:             0 kB\n"
+      "00900000-00a00000 r--p 00000000 00:00 0\nAnonymous:             0 kB\n"
+      "7fff00000000-7fff00001000 r--p 00000000 fd:00 7 /usr/lib/b.so\nAnonymous:             0 "
+      "kB\n";
+  const auto ranges = CleanFileRanges(smaps);
+  ASSERT_EQ(ranges.size(), 2U);
+  EXPECT_EQ(ranges[0].begin, 0x400000U);
+  EXPECT_EQ(ranges[0].end, 0x500000U);
+  EXPECT_EQ(ranges[1].begin, 0x7fff00000000U);
+  EXPECT_TRUE(CleanFileRanges("").empty());
+  EXPECT_TRUE(CleanFileRanges("-:-\nAnonymous: 0 kB\n7-\nAnonymous:\nzz").empty());
+}
+
+TEST(MappedPages, TheProgramGoesOnWithoutThem) {
+  const auto resident = [] {
+    const auto words = Words(*ReadFile("/proc/self/statm"));
+    return ParseInt(words[1]).value_or(0);
+  };
+  const auto before = resident();
+  ASSERT_OK(DropMappedPages());
+  EXPECT_LT(resident(), before);
+}
 
 TEST(MountInfo, ParsesFieldsAndEscapes) {
   const auto mounts = ParseMountInfo(

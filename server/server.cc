@@ -20,6 +20,7 @@
 #include "base/file.h"
 #include "base/helper_program.h"
 #include "base/log.h"
+#include "base/mapped_pages.h"
 #include "base/proc.h"
 #include "image/policy/checker.h"
 #include "server/cgroup/cgroup_manager.h"
@@ -265,6 +266,7 @@ absl::Status Serve(const config::Config& config) {
   DavitServiceImpl davit_service(daemon->node(), daemon->calls());
   ASSIGN_OR_RETURN(auto server,
                    Listen(config.socket, {&runtime_service, &image_service, &davit_service}));
+  log::IfError(DropMappedPages(), "give up the pages of the start");
   malloc_trim(0);
   log::Info("davit {} serves on {} with runtime {} on cgroup {}", kVersion, config.socket,
             daemon->node().runtimes.default_name(), CgroupModeName(daemon->node().cgroups.mode()));
