@@ -203,4 +203,19 @@ absl::StatusOr<std::vector<std::string>> Cache::Containers() const {
   return result;
 }
 
+absl::StatusOr<std::vector<Cache::Name>> Cache::AttachmentsOf(const std::string& network) const {
+  std::vector<Name> result;
+  ASSIGN_OR_RETURN(const std::vector<std::string> names, Names());
+  const std::string prefix = network + "-";
+  for (const std::string& name : names) {
+    const size_t end = name.rfind('-');
+    // One of the network "a-b" is taken for one of "a" too. An attachment too many on the list
+    // keeps what it holds; it takes nothing from anybody.
+    if (name.starts_with(prefix) && end > prefix.size() && end + 1 < name.size()) {
+      result.push_back({name.substr(prefix.size(), end - prefix.size()), name.substr(end + 1)});
+    }
+  }
+  return result;
+}
+
 }  // namespace davit::network

@@ -45,6 +45,13 @@ class Cache {
   [[nodiscard]] absl::StatusOr<std::vector<Attachment>> Find(std::string_view container_id) const;
   // Containers with attachments of this owner, sorted.
   [[nodiscard]] absl::StatusOr<std::vector<std::string>> Containers() const;
+  // Of all owners, by the names of the files: whoever made an attachment, its record says that it
+  // is there.
+  struct Name {
+    std::string container_id;
+    std::string interface;
+  };
+  [[nodiscard]] absl::StatusOr<std::vector<Name>> AttachmentsOf(const std::string& network) const;
 
  private:
   [[nodiscard]] std::string PathOf(const Attachment& attachment) const;

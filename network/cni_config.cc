@@ -93,7 +93,7 @@ absl::StatusOr<PluginConfig> ParsePlugin(json plugin, const NetworkConfig& netwo
 // The list that the single configuration stands for, as other users of the result cache expect it.
 json WrapSingle(json plugin) {
   json list = json::object();
-  for (const char* key : {"name", "cniVersion", "cniVersions"}) {
+  for (const char* key : {"name", "cniVersion", "cniVersions", "disableCheck", "disableGC"}) {
     if (plugin.contains(key)) {
       list[key] = plugin[key];
     }
@@ -127,6 +127,16 @@ absl::StatusOr<json> ParseList(std::string_view text, const std::string& file) {
 
 }  // namespace
 
+bool Wants(const PluginConfig& plugin, std::string_view capability) {
+  const auto& wants = plugin.capabilities;
+  return std::find(wants.begin(), wants.end(), capability) != wants.end();
+}
+
+bool Wants(const NetworkConfig& network, std::string_view capability) {
+  return std::any_of(network.plugins.begin(), network.plugins.end(),
+                     [&](const PluginConfig& plugin) { return Wants(plugin, capability); });
+}
+
 bool IsValidName(std::string_view name) {
   const auto alnum = [](char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0; };
   return !name.empty() && name.size() <= kMaxNameBytes && alnum(name.front()) &&
@@ -146,6 +156,9 @@ absl::StatusOr<NetworkConfig> ParseNetworkConfig(std::string_view text, const st
   }
   ASSIGN_OR_RETURN(network.cni_version, PickVersion(root, file));
   network.list_json = DumpJson(root);
+  network.has_status = VersionRank(network.cni_version) >= VersionRank("1.1.0");
+  network.disable_gc = JsonBool(root, "disableGC");
+  network.disable_check = JsonBool(root, "disableCheck") || network.cni_version.starts_with("0.3.");
   size_t index = 0;
   for (json& plugin : root["plugins"]) {
     ASSIGN_OR_RETURN(PluginConfig parsed, ParsePlugin(std::move(plugin), network, index++));

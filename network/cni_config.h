@@ -28,10 +28,17 @@ struct PluginConfig {
 struct NetworkConfig {
   std::string name;
   std::string cni_version;
-  std::string file;       // where it came from, for people
-  std::string list_json;  // as a plugin list, also where the file held a single plugin
+  std::string file;            // where it came from, for people
+  std::string list_json;       // as a plugin list, also where the file held a single plugin
+  bool has_status = false;     // the version knows STATUS and GC (1.1.0)
+  bool disable_gc = false;     // the file says so
+  bool disable_check = false;  // likewise, or the version has no CHECK (before 0.4.0)
   std::vector<PluginConfig> plugins;
 };
+
+// Whether a plugin asks for the capability.
+[[nodiscard]] bool Wants(const PluginConfig& plugin, std::string_view capability);
+[[nodiscard]] bool Wants(const NetworkConfig& network, std::string_view capability);
 
 // A name as the specification has it (letter or digit, then also "_", ".", "-"), at most 128 bytes:
 // safe as part of a file name.

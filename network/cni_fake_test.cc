@@ -113,6 +113,192 @@ TEST_F(CniFakeTest, GivesPluginsWhatTheyNeed) {
   });
 }
 
+TEST_F(CniFakeTest, EachPluginGetsWhatItAsksFor) {
+  OnHost([&] {
+    RecordingPlugin("one", kGoodResult);
+    RecordingPlugin("two", kGoodResult);
+    RecordingPlugin("three", kGoodResult);
+    const json plugins = json::array(
+        {json{{"type", "one"}, {"capabilities", {{"ips", true}, {"mac", true}, {"dns", false}}}},
+         json{{"type", "two"}, {"capabilities", {{"aliases", true}, {"cgroupPath", true}}}},
+         json{{"type", "three"}}});
+    Configure("10-fake.conflist",
+              DumpJson({{"cniVersion", "1.0.0"}, {"name", "fakenet"}, {"plugins", plugins}}));
+    PodNetwork pod = MakePod();
+    pod.static_ips = {"10.9.8.7/24", "fd00::7"};
+    pod.mac = "02:00:00:00:00:2a";
+    pod.aliases = {"web", "www.example"};
+    pod.cgroup_path = "/kubepods/pod1";
+    pod.dns_servers = {"10.0.0.10"};
+    pod.port_mappings = {{8080, 80, "tcp", ""}};
+    Context ctx;
+    const auto cni = MakeCni();
+    const auto result = cni->Add(ctx, pod);
+    ASSERT_TRUE(result.ok()) << result.status();
+    EXPECT_FALSE(result->publishes_ports) << "nobody asked for them";
+    const json first = {{"ips", {"10.9.8.7/24", "fd00::7"}}, {"mac", "02:00:00:00:00:2a"}};
+    EXPECT_EQ(Recorded("one.ADD")["runtimeConfig"], first);
+    const json second = {{"aliases", {"web", "www.example"}}, {"cgroupPath", "/kubepods/pod1"}};
+    EXPECT_EQ(Recorded("two.ADD")["runtimeConfig"], second);
+    EXPECT_FALSE(Recorded("three.ADD").contains("runtimeConfig"));
+    pod.mac = "01:00:00:00:00:2a";
+    EXPECT_TRUE(absl::IsInvalidArgument(cni->Add(ctx, pod).status())) << "a group's address";
+  });
+}
+
+TEST_F(CniFakeTest, GarbageIsWhatHasNoRecord) {
+  OnHost([&] {
+    RecordingPlugin("one", R"(echo '{"cniVersion":"1.1.0","ips":[{"address":"10.9.8.7/24"}]}')");
+    RecordingPlugin("two",
+                    "[ $CNI_COMMAND = GC ] && { echo '{\"code\":11,\"msg\":\"later\"}'; exit 1; }\n"
+                    "echo '{\"cniVersion\":\"1.1.0\",\"ips\":[{\"address\":\"10.9.8.7/24\"}]}'");
+    ConfigureFakes({"two", "one"}, "1.1.0");
+    const PodNetwork pod = MakePod();
+    const auto cni = MakeCni();
+    Context ctx;
+    ASSERT_TRUE(cni->Add(ctx, pod).ok());
+    const absl::Status collected = cni->CollectGarbage(ctx);
+    EXPECT_NE(Message(collected).find("later"), std::string::npos) << collected;
+    EXPECT_EQ(Calls(), "two ADD;one ADD;two GC;one GC;") << "all are asked";
+    const json input = Recorded("one.GC");
+    EXPECT_EQ(input["cniVersion"], "1.1.0");
+    const json valid = json::array({{{"containerID", pod.sandbox_id}, {"ifname", "eth0"}}});
+    EXPECT_EQ(input["cni.dev/valid-attachments"], valid);
+    EXPECT_EQ(input["cni.dev/attachments"], valid);
+    ASSERT_TRUE(cni->Del(ctx, pod).ok());
+    EXPECT_FALSE(cni->CollectGarbage(ctx).ok());
+    EXPECT_EQ(Recorded("one.GC")["cni.dev/valid-attachments"], json::array());
+    // Older networks do not know the verb, and newer ones may not want it.
+    const std::string before = cni->Fingerprint();
+    ConfigureFakes({"one"}, "1.0.0");
+    EXPECT_NE(cni->Fingerprint(), before);
+    ASSERT_TRUE(RemoveFile(Path("rec/calls")).ok());
+    EXPECT_TRUE(cni->CollectGarbage(ctx).ok());
+    Configure(
+        "10-fake.conflist",
+        R"({"cniVersion":"1.1.0","name":"fakenet","disableGC":true,"plugins":[{"type":"one"}]})");
+    EXPECT_TRUE(cni->CollectGarbage(ctx).ok());
+    EXPECT_EQ(Calls(), "");
+  });
+}
+
+// GC waits for nobody, so that nobody waits behind it.
+TEST_F(CniFakeTest, GarbageIsNotCollectedWhilePodsComeAndGo) {
+  OnHost([&] {
+    RecordingPlugin("slow",
+                    "[ $CNI_COMMAND = ADD ] && { touch $REC/started; while [ ! -e $REC/go ]; "
+                    "do sleep 0.01; done; }\n" +
+                        std::string(kGoodResult));
+    ConfigureFakes({"slow"}, "1.1.0");
+    const auto cni = MakeCni();
+    const PodNetwork pod = MakePod();
+    std::thread adder([&] {
+      Context ctx;
+      EXPECT_TRUE(cni->Add(ctx, pod).ok());
+    });
+    while (!PathExists(Path("rec/started"))) {
+      std::this_thread::yield();
+    }
+    Context ctx;
+    EXPECT_TRUE(absl::IsUnavailable(cni->CollectGarbage(ctx)));
+    Write(Path("rec/go"), "");
+    adder.join();
+    EXPECT_TRUE(cni->CollectGarbage(ctx).ok());
+    EXPECT_EQ(Calls(), "slow ADD;slow GC;");
+  });
+}
+
+TEST_F(CniFakeTest, StatusOfPluginsIsTheNetworks) {
+  OnHost([&] {
+    RecordingPlugin(
+        "one",
+        "[ $CNI_COMMAND = STATUS ] && { echo '{\"code\":50,\"msg\":\"agent is not up\"}'; "
+        "exit 1; }");
+    ConfigureFakes({"one"}, "1.1.0");
+    const auto cni = MakeCni();
+    const absl::Status down = cni->Ready();
+    EXPECT_TRUE(absl::IsFailedPrecondition(down)) << down;
+    EXPECT_NE(Message(down).find("agent is not up"), std::string::npos) << down;
+    EXPECT_FALSE(cni->Ready().ok());
+    EXPECT_EQ(Calls(), "one VERSION;one STATUS;") << "an answer counts for some seconds";
+    RecordingPlugin("up", "exit 0");
+    ConfigureFakes({"up"}, "1.1.0");
+    EXPECT_TRUE(cni->Ready().ok()) << "a new configuration is asked at once";
+    // What a plugin answers that is older than the verb.
+    RecordingPlugin("old", "echo '{\"code\":4,\"msg\":\"unknown CNI_COMMAND: STATUS\"}'; exit 1");
+    ConfigureFakes({"old"}, "1.1.0");
+    EXPECT_TRUE(cni->Ready().ok());
+  });
+}
+
+TEST_F(CniFakeTest, NobodyWaitsForAStatus) {
+  OnHost([&] {
+    RecordingPlugin("slow",
+                    "[ $CNI_COMMAND = STATUS ] || exit 0; touch $REC/started; "
+                    "while [ ! -e $REC/go ]; do sleep 0.01; done");
+    ConfigureFakes({"slow"}, "1.1.0");
+    absl::StatusOr<std::unique_ptr<Cni>> cni = absl::UnknownError("none");
+    Executor background(2);
+    cni = Cni::Create(config_, "test", &background);
+    ASSERT_TRUE(cni.ok()) << cni.status();
+    const absl::Status unknown = (*cni)->Ready();
+    EXPECT_NE(Message(unknown).find("have not told their status yet"), std::string::npos)
+        << unknown;
+    while (!PathExists(Path("rec/started"))) {
+      std::this_thread::yield();
+    }
+    EXPECT_FALSE((*cni)->Ready().ok());
+    Write(Path("rec/go"), "");
+    while (!(*cni)->Ready().ok()) {
+      std::this_thread::yield();
+    }
+  });
+}
+
+TEST_F(CniFakeTest, PluginOlderThanItsNetwork) {
+  OnHost([&] {
+    FakePlugin("aged", R"(echo '{"cniVersion":"1.0.0","supportedVersions":["0.4.0","1.0.0"]}')");
+    ConfigureFakes({"aged"}, "1.1.0");
+    const auto cni = MakeCni();
+    const absl::Status status = cni->Ready();
+    EXPECT_TRUE(absl::IsFailedPrecondition(status)) << status;
+    EXPECT_NE(Message(status).find("plugin aged ("), std::string::npos) << status;
+    EXPECT_NE(Message(status).find("does not know CNI 1.1.0"), std::string::npos) << status;
+    EXPECT_NE(Message(status).find("0.4.0, 1.0.0"), std::string::npos) << status;
+    ConfigureFakes({"aged"}, "1.0.0");
+    EXPECT_TRUE(cni->Ready().ok()) << cni->Ready();
+  });
+}
+
+TEST_F(CniFakeTest, CheckAsksWithTheResultOfAdd) {
+  OnHost([&] {
+    RecordingPlugin("one", kGoodResult);
+    RecordingPlugin("two",
+                    "[ $CNI_COMMAND = CHECK ] && { echo '{\"code\":100,\"msg\":\"no eth0\"}'; "
+                    "exit 1; }\n" +
+                        std::string(kGoodResult));
+    ConfigureFakes({"one", "two"});
+    const auto cni = MakeCni();
+    const PodNetwork pod = MakePod();
+    Context ctx;
+    EXPECT_TRUE(cni->Check(ctx, pod).ok()) << "nothing was added";
+    ASSERT_TRUE(cni->Add(ctx, pod).ok());
+    const absl::Status status = cni->Check(ctx, pod);
+    EXPECT_EQ(Message(status), "plugin two of network fakenet (CHECK): no eth0");
+    EXPECT_EQ(Calls(), "one ADD;two ADD;one CHECK;two CHECK;");
+    EXPECT_EQ(Recorded("one.CHECK")["prevResult"]["ips"][0]["address"], "10.9.8.7/24");
+    EXPECT_NE(Read(Path("rec/one.CHECK.env")).find("CNI_NETNS=" + pod.netns_path + "\n"),
+              std::string::npos);
+    ASSERT_TRUE(cni->Del(ctx, pod).ok());
+    Configure(
+        "10-fake.conflist",
+        R"({"cniVersion":"1.0.0","name":"n","disableCheck":true,"plugins":[{"type":"two"}]})");
+    const PodNetwork other = MakePod();
+    ASSERT_TRUE(cni->Add(ctx, other).ok());
+    EXPECT_TRUE(cni->Check(ctx, other).ok());
+  });
+}
+
 TEST_F(CniFakeTest, DelIsIdempotent) {
   OnHost([&] {
     RecordingPlugin("one", kGoodResult);

@@ -1,11 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The plugins of the distribution, in a network namespace that plays the host.
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <poll.h>
-#include <sys/socket.h>
-
+#include <algorithm>
 #include <set>
 #include <thread>
 
@@ -14,6 +10,7 @@
 #include "base/namespace.h"
 #include "base/status.h"
 #include "network/test_util.h"
+#include "network/traffic.h"
 
 namespace davit::network {
 namespace {
@@ -21,37 +18,6 @@ namespace {
 using nlohmann::json;
 
 constexpr char kIp[] = "/usr/sbin/ip";
-
-sockaddr_in Address(const std::string& ip, int port) {
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(static_cast<uint16_t>(port));
-  EXPECT_EQ(inet_pton(AF_INET, ip.c_str(), &address.sin_addr), 1) << ip;
-  return address;
-}
-
-// A socket stays in the namespace where it was made.
-UniqueFd ListenHere(const std::string& ip, int port) {
-  UniqueFd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  const sockaddr_in address = Address(ip, port);
-  EXPECT_EQ(bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)), 0)
-      << ip << ": " << ErrnoText(errno);
-  EXPECT_EQ(listen(fd.get(), 8), 0);
-  return fd;
-}
-
-bool ConnectsHere(const std::string& ip, int port) {
-  const UniqueFd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  const sockaddr_in address = Address(ip, port);
-  if (connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0) {
-    return true;
-  }
-  pollfd waiting{fd.get(), POLLOUT, 0};
-  int error = 0;
-  socklen_t size = sizeof(error);
-  return errno == EINPROGRESS && poll(&waiting, 1, 5000) == 1 &&
-         getsockopt(fd.get(), SOL_SOCKET, SO_ERROR, &error, &size) == 0 && error == 0;
-}
 
 class CniRealTest : public NetworkTest {
  protected:
@@ -72,6 +38,14 @@ class CniRealTest : public NetworkTest {
     EXPECT_NE(addresses.find("127.0.0.1"), std::string::npos) << addresses;
     EXPECT_NE(ExecIn(pod.netns_path, {kIp, "route"}).find("default via"), std::string::npos);
   }
+  // A network named "chain".
+  void ConfigureChain(const std::vector<json>& plugins) {
+    Configure("10-chain.conflist",
+              DumpJson({{"cniVersion", "1.0.0"}, {"name", "chain"}, {"plugins", plugins}}));
+  }
+  static std::string ExecVersion(const std::string& plugin) {
+    return Exec({"/usr/bin/env", "CNI_COMMAND=VERSION", plugin});
+  }
   // Veth ends on the host.
   static int HostVeths() {
     const std::string links = Exec({kIp, "-o", "link", "show", "type", "veth"});
@@ -91,10 +65,10 @@ TEST_F(CniRealTest, DefaultBridge) {
     EXPECT_EQ(Reserved("br-test"), result->ips);
     EXPECT_NE(Exec({kIp, "-o", "addr", "show", "br-test"}).find("10.201.0.1/24"),
               std::string::npos);
-    const UniqueFd listener = ListenHere("10.201.0.1", 7001);
+    const UniqueFd listener = ListenTcp("10.201.0.1", 7001);
     EXPECT_TRUE(RunInNetNs(pod.netns_path, [] {
-                  return ConnectsHere("10.201.0.1", 7001) ? absl::OkStatus()
-                                                          : Internal("no connection");
+                  return Connects("10.201.0.1", 7001) ? absl::OkStatus()
+                                                      : Internal("no connection");
                 }).ok());
 
     ASSERT_TRUE(cni->Del(ctx, pod).ok());
@@ -115,14 +89,14 @@ TEST_F(CniRealTest, HostPort) {
     ASSERT_TRUE(result.ok()) << result.status();
     UniqueFd listener;
     ASSERT_TRUE(RunInNetNs(pod.netns_path, [&] {
-                  listener = ListenHere(result->ips[0], 80);
+                  listener = ListenTcp(result->ips[0], 80);
                   return absl::OkStatus();
                 }).ok());
-    EXPECT_TRUE(ConnectsHere("10.201.0.1", 18080));
+    EXPECT_TRUE(Connects("10.201.0.1", 18080));
     ASSERT_TRUE(cni->Del(ctx, pod).ok());
     EXPECT_EQ(Exec({"/usr/sbin/iptables", "-w", "-t", "nat", "-S"}).find("18080"),
               std::string::npos);
-    EXPECT_FALSE(ConnectsHere("10.201.0.1", 18080));
+    EXPECT_FALSE(Connects("10.201.0.1", 18080));
   });
 }
 
@@ -189,6 +163,218 @@ TEST_F(CniRealTest, SinglePtpConfiguration) {
       EXPECT_TRUE(Reserved("point").empty());
       EXPECT_EQ(HostVeths(), 0);
     }
+  });
+}
+
+TEST_F(CniRealTest, AllAtOnce) {
+  OnHost([&] {
+    json ipam = Ipam();
+    ipam["routes"] = json::array({json{{"dst", "0.0.0.0/0"}}});
+    ConfigureChain({
+        {{"type", "bridge"}, {"bridge", "br-all"}, {"isGateway", true}, {"ipam", ipam}},
+        {{"type", "tuning"}, {"sysctl", {{"net.core.somaxconn", "789"}}}},
+        {{"type", "firewall"}, {"backend", "iptables"}},
+        {{"type", "bandwidth"}, {"capabilities", {{"bandwidth", true}}}},
+    });
+    const auto cni = MakeCni();
+    ASSERT_TRUE(cni->Ready().ok()) << cni->Ready();
+    PodNetwork pod = MakePod();
+    pod.annotations = {{"kubernetes.io/ingress-bandwidth", "10M"},
+                       {"kubernetes.io/egress-bandwidth", "20M"}};
+    const PodNetwork neighbour = MakePod();
+    Context ctx;
+    const auto result = cni->Add(ctx, pod);
+    ASSERT_TRUE(result.ok()) << result.status();
+    const auto other = cni->Add(ctx, neighbour);
+    ASSERT_TRUE(other.ok()) << other.status();
+    EXPECT_EQ(ExecIn(pod.netns_path, {"/bin/cat", "/proc/sys/net/core/somaxconn"}), "789\n");
+    EXPECT_NE(Exec({"/usr/sbin/iptables", "-S"}).find(result->ips[0]), std::string::npos);
+    const std::string limits = Exec({"/usr/sbin/tc", "qdisc", "show"});
+    EXPECT_NE(limits.find("rate 10Mbit"), std::string::npos) << limits;
+    EXPECT_NE(limits.find("rate 20Mbit"), std::string::npos) << limits;
+    UniqueFd listener;
+    In(neighbour.netns_path, [&] {
+      listener = ListenTcp(other->ips[0], 80);
+      return true;
+    });
+    EXPECT_TRUE(In(pod.netns_path, [&] { return Connects(other->ips[0], 80); })) << "pod to pod";
+    const UniqueFd on_host = ListenTcp("10.202.0.1", 7002);
+    EXPECT_TRUE(In(pod.netns_path, [] { return Connects("10.202.0.1", 7002); })) << "pod to host";
+
+    ASSERT_TRUE(cni->Del(ctx, pod).ok());
+    ASSERT_TRUE(cni->Del(ctx, neighbour).ok());
+    EXPECT_EQ(Exec({"/usr/sbin/iptables", "-S"}).find(result->ips[0] + "/"), std::string::npos);
+    EXPECT_EQ(Exec({"/usr/sbin/tc", "qdisc", "show"}).find("tbf"), std::string::npos);
+    EXPECT_EQ(HostVeths(), 0);
+    EXPECT_TRUE(Reserved("chain").empty());
+  });
+}
+
+// What answers from the pod's address takes the table that sbr made.
+TEST_F(CniRealTest, SourceBasedRouting) {
+  OnHost([&] {
+    json ipam = Ipam();
+    ipam["routes"] = json::array({json{{"dst", "0.0.0.0/0"}}});
+    ConfigureChain({{{"type", "bridge"}, {"bridge", "br-sbr"}, {"isGateway", true}, {"ipam", ipam}},
+                    {{"type", "sbr"}}});
+    const auto cni = MakeCni();
+    const PodNetwork pod = MakePod();
+    Context ctx;
+    const auto result = cni->Add(ctx, pod);
+    ASSERT_TRUE(result.ok()) << result.status();
+    const std::string rules = ExecIn(pod.netns_path, {kIp, "rule"});
+    EXPECT_NE(rules.find("from " + result->ips[0]), std::string::npos) << rules;
+    UniqueFd listener;
+    In(pod.netns_path, [&] {
+      listener = ListenTcp(result->ips[0], 80);
+      return true;
+    });
+    EXPECT_TRUE(Connects(result->ips[0], 80));
+    ASSERT_TRUE(cni->Del(ctx, pod).ok());
+    EXPECT_EQ(HostVeths(), 0);
+  });
+}
+
+TEST_F(CniRealTest, FailureOfALaterPluginLeavesNothing) {
+  OnHost([&] {
+    ConfigureChain({{{"type", "bridge"}, {"bridge", "br-bad"}, {"ipam", Ipam()}},
+                    {{"type", "tuning"}, {"sysctl", {{"net.core.no_such_thing", "1"}}}}});
+    Context ctx;
+    const absl::Status status = MakeCni()->Add(ctx, MakePod()).status();
+    EXPECT_NE(Message(status).find("plugin tuning of network chain (ADD)"), std::string::npos)
+        << status;
+    EXPECT_EQ(HostVeths(), 0);
+    EXPECT_TRUE(Reserved("chain").empty());
+    EXPECT_TRUE(CacheFiles().empty());
+  });
+}
+
+TEST_F(CniRealTest, Macvlan) {
+  OnHost([&] {
+    const std::string outside = MakePodNs();
+    Exec({kIp, "link", "add", "out0", "type", "veth", "peer", "name", "eth0", "netns", outside});
+    Exec({kIp, "link", "set", "out0", "up"});
+    ExecIn(outside, {kIp, "addr", "add", "10.202.0.250/24", "dev", "eth0"});
+    ExecIn(outside, {kIp, "link", "set", "eth0", "up"});
+    ConfigureChain({{{"type", "macvlan"}, {"master", "out0"}, {"ipam", Ipam()}}});
+    const auto cni = MakeCni();
+    const PodNetwork pod = MakePod();
+    Context ctx;
+    const auto result = cni->Add(ctx, pod);
+    ASSERT_TRUE(result.ok()) << result.status();
+    UniqueFd listener;
+    In(outside, [&] {
+      listener = ListenTcp("10.202.0.250", 80);
+      return true;
+    });
+    EXPECT_TRUE(In(pod.netns_path, [] { return Connects("10.202.0.250", 80); }));
+    EXPECT_EQ(AcceptedFrom(listener.get()), result->ips[0]);
+    ASSERT_TRUE(cni->Del(ctx, pod).ok());
+    EXPECT_TRUE(Reserved("chain").empty());
+  });
+}
+
+TEST_F(CniRealTest, BothFamiliesInOrder) {
+  OnHost([&] {
+    for (const bool six_first : {false, true}) {
+      const json four = json::array({json{{"subnet", "10.202.0.0/24"}}});
+      const json six = json::array({json{{"subnet", "fd00:202::/64"}}});
+      json ipam = {{"type", "host-local"}, {"dataDir", Path("ipam")}};
+      ipam["ranges"] = six_first ? json::array({six, four}) : json::array({four, six});
+      ConfigureChain(
+          {{{"type", "bridge"}, {"bridge", "br-dual"}, {"isGateway", true}, {"ipam", ipam}}});
+      const auto cni = MakeCni();
+      const PodNetwork pod = MakePod();
+      Context ctx;
+      const auto result = cni->Add(ctx, pod);
+      ASSERT_TRUE(result.ok()) << result.status();
+      ASSERT_EQ(result->ips.size(), 2U);
+      EXPECT_TRUE(result->ips[six_first ? 0 : 1].starts_with("fd00:202::")) << result->ips[0];
+      EXPECT_TRUE(result->ips[six_first ? 1 : 0].starts_with("10.202.0.")) << result->ips[1];
+      const UniqueFd one = ListenTcp("10.202.0.1", 7003);
+      const UniqueFd two = ListenTcp("fd00:202::1", 7003);
+      EXPECT_TRUE(In(pod.netns_path, [] { return Connects("10.202.0.1", 7003); }));
+      EXPECT_TRUE(In(pod.netns_path, [] { return Connects("fd00:202::1", 7003); }));
+      ASSERT_TRUE(cni->Del(ctx, pod).ok());
+    }
+  });
+}
+
+TEST_F(CniRealTest, SixAlone) {
+  OnHost([&] {
+    const json ipam = {
+        {"type", "host-local"}, {"dataDir", Path("ipam")}, {"subnet", "fd00:202::/64"}};
+    ConfigureChain(
+        {{{"type", "bridge"}, {"bridge", "br-six"}, {"isDefaultGateway", true}, {"ipam", ipam}}});
+    const auto cni = MakeCni();
+    const PodNetwork pod = MakePod();
+    const PodNetwork neighbour = MakePod();
+    Context ctx;
+    const auto result = cni->Add(ctx, pod);
+    ASSERT_TRUE(result.ok()) << result.status();
+    ASSERT_EQ(result->ips.size(), 1U);
+    const auto other = cni->Add(ctx, neighbour);
+    ASSERT_TRUE(other.ok()) << other.status();
+    UniqueFd listener;
+    In(neighbour.netns_path, [&] {
+      listener = ListenTcp(other->ips[0], 80);
+      return true;
+    });
+    EXPECT_TRUE(In(pod.netns_path, [&] { return Connects(other->ips[0], 80); }));
+    EXPECT_EQ(AcceptedFrom(listener.get()), result->ips[0]);
+    ASSERT_TRUE(cni->Del(ctx, pod).ok());
+    ASSERT_TRUE(cni->Del(ctx, neighbour).ok());
+    EXPECT_TRUE(Reserved("chain").empty());
+  });
+}
+
+TEST_F(CniRealTest, AddressesThatThePodChooses) {
+  OnHost([&] {
+    ConfigureChain({{{"type", "bridge"},
+                     {"bridge", "br-own"},
+                     {"capabilities", {{"ips", true}, {"mac", true}}},
+                     {"ipam", Ipam()}}});
+    const auto cni = MakeCni();
+    PodNetwork pod = MakePod();
+    pod.static_ips = {"10.202.0.77"};
+    pod.mac = "02:42:ac:11:00:4d";
+    Context ctx;
+    const auto result = cni->Add(ctx, pod);
+    ASSERT_TRUE(result.ok()) << result.status();
+    EXPECT_EQ(result->ips, std::vector<std::string>{"10.202.0.77"});
+    EXPECT_NE(ExecIn(pod.netns_path, {kIp, "link", "show", "eth0"}).find(pod.mac),
+              std::string::npos);
+    ASSERT_TRUE(cni->Del(ctx, pod).ok());
+  });
+}
+
+TEST_F(CniRealTest, CheckSeesWhatIsMissing) {
+  OnHost([&] {
+    ConfigureChain({{{"type", "bridge"}, {"bridge", "br-check"}, {"ipam", Ipam()}}});
+    const auto cni = MakeCni();
+    const PodNetwork pod = MakePod();
+    Context ctx;
+    const auto result = cni->Add(ctx, pod);
+    ASSERT_TRUE(result.ok()) << result.status();
+    EXPECT_TRUE(cni->Check(ctx, pod).ok()) << cni->Check(ctx, pod);
+    ExecIn(pod.netns_path, {kIp, "addr", "flush", "dev", "eth0"});
+    EXPECT_TRUE(absl::IsInternal(cni->Check(ctx, pod)));
+    ASSERT_TRUE(cni->Del(ctx, pod).ok());
+  });
+}
+
+// What Debian 12 has is older than the newest version: the node says so before the first pod.
+TEST_F(CniRealTest, PluginsAreTooOldForTheNetwork) {
+  OnHost([&] {
+    Configure("10-new.conflist",
+              R"({"cniVersion":"1.1.0","name":"new","plugins":[{"type":"bridge"}]})");
+    const std::string versions = ExecVersion(
+        PathExists("/opt/cni/bin/bridge") ? "/opt/cni/bin/bridge" : "/usr/lib/cni/bridge");
+    if (versions.find("\"1.1.0\"") != std::string::npos) {
+      return;  // newer plugins than Debian 12's
+    }
+    const absl::Status status = MakeCni()->Ready();
+    EXPECT_NE(Message(status).find("does not know CNI 1.1.0"), std::string::npos) << status;
   });
 }
 

@@ -16,7 +16,7 @@
 namespace davit::network {
 
 struct PluginCall {
-  std::string_view command;  // "ADD", "DEL"
+  std::string_view command;  // "ADD", "DEL", …
   std::string_view network;  // for messages
   std::string_view type;
   std::string_view container_id;

@@ -74,6 +74,7 @@ absl::Status CheckGateway(const json& ip, size_t index) {
   return absl::OkStatus();
 }
 
+// The pod's addresses, with prefix length.
 absl::StatusOr<std::vector<std::string>> CheckIps(json& root, bool needs_family) {
   std::vector<std::string> result;
   const json interfaces = JsonChild(root, "interfaces");
@@ -99,8 +100,8 @@ absl::StatusOr<std::vector<std::string>> CheckIps(json& root, bool needs_family)
       ip.erase("version");
     }
     ASSIGN_OR_RETURN(const bool of_pod, IsPodAddress(ip, interfaces, i));
-    if (of_pod && std::find(result.begin(), result.end(), parsed->ip) == result.end()) {
-      result.push_back(parsed->ip);
+    if (of_pod && std::find(result.begin(), result.end(), address) == result.end()) {
+      result.push_back(address);
     }
   }
   return result;
@@ -123,9 +124,36 @@ absl::StatusOr<PluginResult> ParseResult(std::string_view text, const std::strin
   // 1.0 dropped the family of an address; everything else that differs is optional.
   const bool needs_family = version.starts_with("0.");
   PluginResult result;
-  ASSIGN_OR_RETURN(result.ips, CheckIps(*root, needs_family));
+  ASSIGN_OR_RETURN(const std::vector<std::string> addresses, CheckIps(*root, needs_family));
+  for (const std::string& address : addresses) {
+    const std::string ip = address.substr(0, address.find('/'));
+    if (std::find(result.ips.begin(), result.ips.end(), ip) == result.ips.end()) {
+      result.ips.push_back(ip);
+    }
+  }
   (*root)["cniVersion"] = version;
   result.json = DumpJson(*root);
+  return result;
+}
+
+absl::StatusOr<std::vector<std::string>> PodAddresses(std::string_view result_json) {
+  ASSIGN_OR_RETURN(json root, ParseJson(result_json, "CNI result", kMaxResultBytes));
+  if (!root.is_object()) {
+    return Internal("the CNI result is no JSON object");
+  }
+  return CheckIps(root, /*needs_family=*/false);
+}
+
+std::vector<std::string> SupportedVersions(std::string_view text) {
+  std::vector<std::string> result;
+  const absl::StatusOr<json> root = ParseJson(text, "versions", kMaxResultBytes);
+  if (root.ok() && root->is_object()) {
+    for (const json& version : JsonChild(*root, "supportedVersions")) {
+      if (version.is_string() && result.size() < kMaxIps) {
+        result.push_back(Printable(version.get_ref<const std::string&>(), 20));
+      }
+    }
+  }
   return result;
 }
 

@@ -23,6 +23,12 @@ struct PluginResult {
 // `version` is the network's: a result in another supported one is brought to it.
 absl::StatusOr<PluginResult> ParseResult(std::string_view text, const std::string& version);
 
+// The pod interface's addresses in a result that was checked before, with prefix length.
+absl::StatusOr<std::vector<std::string>> PodAddresses(std::string_view result_json);
+
+// The versions in what a plugin printed for VERSION; none if it is no answer to that.
+std::vector<std::string> SupportedVersions(std::string_view text);
+
 // The message of a plugin that exited with `code`: its error object, or else the code and an
 // excerpt of what it printed.
 std::string PluginErrorText(int code, std::string_view out, std::string_view err);

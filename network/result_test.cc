@@ -96,5 +96,22 @@ TEST(Result, ErrorTextPrefersThePluginsWords) {
   EXPECT_EQ(PluginErrorText(3, "", ""), "it exited with 3 and printed nothing");
 }
 
+TEST(Result, AddressesOfThePod) {
+  const auto addresses = PodAddresses(R"({"cniVersion":"1.0.0",
+      "interfaces":[{"name":"br0"},{"name":"eth0","sandbox":"/x"}],
+      "ips":[{"address":"10.0.0.1/24","interface":0},{"address":"10.0.0.2/24","interface":1},
+             {"address":"fd00::2/64","interface":1}]})");
+  ASSERT_TRUE(addresses.ok()) << addresses.status();
+  EXPECT_EQ(*addresses, (std::vector<std::string>{"10.0.0.2/24", "fd00::2/64"}));
+  EXPECT_FALSE(PodAddresses("").ok());
+}
+
+TEST(Result, Versions) {
+  EXPECT_EQ(SupportedVersions(R"({"supportedVersions":["0.4.0","1.1.0",7]})"),
+            (std::vector<std::string>{"0.4.0", "1.1.0"}));
+  EXPECT_TRUE(SupportedVersions(R"({"cniVersion":"1.0.0"})").empty());
+  EXPECT_TRUE(SupportedVersions("boom").empty());
+}
+
 }  // namespace
 }  // namespace davit::network

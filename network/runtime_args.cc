@@ -13,6 +13,8 @@
 #include "base/json.h"
 #include "base/status.h"
 #include "base/text.h"
+#include "network/cni_config.h"
+#include "network/result.h"
 
 namespace davit::network {
 namespace {
@@ -31,22 +33,6 @@ bool IsIp(const std::string& text) {
   std::array<unsigned char, sizeof(in6_addr)> buffer{};
   return inet_pton(AF_INET, text.c_str(), buffer.data()) == 1 ||
          inet_pton(AF_INET6, text.c_str(), buffer.data()) == 1;
-}
-
-absl::Status CheckPort(const PortMapping& port) {
-  if (port.host_port > 65535 || port.container_port < 1 || port.container_port > 65535) {
-    return InvalidArgument("port mapping {} to {} is out of range 1 to 65535", port.host_port,
-                           port.container_port);
-  }
-  if (port.protocol != "tcp" && port.protocol != "udp" && port.protocol != "sctp") {
-    return InvalidArgument("port mapping {} to {} has the unknown protocol \"{}\"", port.host_port,
-                           port.container_port, Printable(port.protocol, 20));
-  }
-  if (!port.host_ip.empty() && !IsIp(port.host_ip)) {
-    return InvalidArgument("port mapping {} to {} has the invalid host address \"{}\"",
-                           port.host_port, port.container_port, Printable(port.host_ip, 60));
-  }
-  return absl::OkStatus();
 }
 
 // A port without a host port is only information.
@@ -107,6 +93,43 @@ json Dns(const PodNetwork& pod) {
   return result;
 }
 
+absl::StatusOr<json> Ips(const PodNetwork& pod) {
+  json result = json::array();
+  for (const std::string& ip : pod.static_ips) {
+    if (!IsIp(ip) && !IsIpWithPrefix(ip)) {
+      return InvalidArgument("\"{}\" cannot be a pod's address", Printable(ip, 60));
+    }
+    result.push_back(ip);
+  }
+  return result;
+}
+
+// Six bytes in hexadecimal digits. One for a group of stations cannot be a sender's.
+absl::Status CheckMac(const std::string& mac) {
+  const std::vector<std::string> bytes = Split(mac, ':');
+  const bool valid =
+      bytes.size() == 6 && std::all_of(bytes.begin(), bytes.end(), [](const std::string& byte) {
+        return byte.size() == 2 &&
+               byte.find_first_not_of("0123456789abcdefABCDEF") == std::string::npos;
+      });
+  if (!valid || std::string_view("13579bdfBDF").find(bytes[0][1]) != std::string_view::npos) {
+    return InvalidArgument("\"{}\" cannot be a pod's MAC address", Printable(mac, 60));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<json> Aliases(const PodNetwork& pod) {
+  json result = json::array();
+  for (const std::string& alias : pod.aliases) {
+    if (!IsValidName(alias)) {
+      return InvalidArgument("\"{}\" cannot be another name of a pod in its network",
+                             Printable(alias, 60));
+    }
+    result.push_back(alias);
+  }
+  return result;
+}
+
 std::optional<long double> Multiplier(std::string_view suffix) {
   struct Suffix {
     std::string_view name;
@@ -148,6 +171,22 @@ std::optional<long double> Exponent(std::string_view suffix) {
 
 }  // namespace
 
+absl::Status CheckPort(const PortMapping& port) {
+  if (port.host_port > 65535 || port.container_port < 1 || port.container_port > 65535) {
+    return InvalidArgument("port mapping {} to {} is out of range 1 to 65535", port.host_port,
+                           port.container_port);
+  }
+  if (port.protocol != "tcp" && port.protocol != "udp" && port.protocol != "sctp") {
+    return InvalidArgument("port mapping {} to {} has the unknown protocol \"{}\"", port.host_port,
+                           port.container_port, Printable(port.protocol, 20));
+  }
+  if (!port.host_ip.empty() && !IsIp(port.host_ip)) {
+    return InvalidArgument("port mapping {} to {} has the invalid host address \"{}\"",
+                           port.host_port, port.container_port, Printable(port.host_ip, 60));
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<int64_t> ParseQuantity(std::string_view text) {
   const size_t end = std::min(text.find_first_not_of("+0123456789."), text.size());
   const std::string_view suffix = text.substr(end);
@@ -182,10 +221,18 @@ absl::StatusOr<std::map<std::string, std::string>> CapabilityArgs(const PodNetwo
     }
   };
   ASSIGN_OR_RETURN(const json ports, Ports(pod));
-  put("portMappings", ports);
+  put(kPortMappings, ports);
   ASSIGN_OR_RETURN(const json bandwidth, Bandwidth(pod));
   put("bandwidth", bandwidth);
   put("dns", Dns(pod));
+  ASSIGN_OR_RETURN(const json ips, Ips(pod));
+  put("ips", ips);
+  if (!pod.mac.empty()) {
+    RETURN_IF_ERROR(CheckMac(pod.mac));
+    put("mac", json(pod.mac));
+  }
+  ASSIGN_OR_RETURN(const json aliases, Aliases(pod));
+  put("aliases", aliases);
   if (!pod.cgroup_path.empty()) {
     put("cgroupPath", json(pod.cgroup_path));
   }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the pod adds to a plugin call: capability arguments (ports, bandwidth, DNS, cgroup,
-// annotations) by the conventions of CNI, and CNI_ARGS as Kubernetes' plugins expect them.
+// What the pod adds to a plugin call: capability arguments (ports, bandwidth, DNS, addresses, MAC,
+// aliases, cgroup, annotations) by the conventions of CNI, and CNI_ARGS as Kubernetes' plugins
+// expect them.
 #pragma once
 
 #include <cstdint>
@@ -19,8 +20,13 @@ namespace davit::network {
 
 using CniArgs = std::vector<std::pair<std::string, std::string>>;
 
+inline constexpr char kPortMappings[] = "portMappings";
+
+// InvalidArgument names what is wrong with a mapping that has a host port.
+absl::Status CheckPort(const PortMapping& port);
+
 // Capability name to its argument as JSON text; only what the pod has something for.
-// InvalidArgument names the port or annotation that is wrong.
+// InvalidArgument names the port, annotation or address that is wrong.
 absl::StatusOr<std::map<std::string, std::string>> CapabilityArgs(const PodNetwork& pod);
 
 // InvalidArgument if a name of the pod would break out of the list.

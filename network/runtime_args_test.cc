@@ -104,5 +104,28 @@ TEST(RuntimeArgs, JoinsPodArgs) {
   EXPECT_TRUE(absl::IsInvalidArgument(PodArgs(pod).status()));
 }
 
+TEST(RuntimeArgs, ChosenAddresses) {
+  PodNetwork pod;
+  pod.static_ips = {"10.0.0.9", "fd00::9/64"};
+  pod.mac = "02:aB:00:00:00:01";
+  pod.aliases = {"web", "db-1.example"};
+  const auto args = CapabilityArgs(pod);
+  ASSERT_TRUE(args.ok()) << args.status();
+  EXPECT_EQ(args->at("ips"), R"(["10.0.0.9","fd00::9/64"])");
+  EXPECT_EQ(args->at("mac"), R"("02:aB:00:00:00:01")");
+  EXPECT_EQ(args->at("aliases"), R"(["web","db-1.example"])");
+  for (const char* mac : {"02", "02:00:00:00:00:0g", "02:00:00:00:00:000", "01:00:00:00:00:01"}) {
+    PodNetwork bad;
+    bad.mac = mac;
+    EXPECT_TRUE(absl::IsInvalidArgument(CapabilityArgs(bad).status())) << mac;
+  }
+  PodNetwork bad;
+  bad.static_ips = {"10.0.0.256"};
+  EXPECT_TRUE(absl::IsInvalidArgument(CapabilityArgs(bad).status()));
+  bad.static_ips = {};
+  bad.aliases = {"a b"};
+  EXPECT_TRUE(absl::IsInvalidArgument(CapabilityArgs(bad).status()));
+}
+
 }  // namespace
 }  // namespace davit::network

@@ -7,12 +7,13 @@
 packages_build=(
   g++ meson ninja-build pkg-config ccache git
   libabsl-dev libarchive-dev libbenchmark-dev libboost1.81-dev libcap-dev libcli11-dev
-  libcurl4-openssl-dev libfmt-dev libgmock-dev libgrpc++-dev libgtest-dev libisal-dev libprotobuf-dev libre2-dev libseccomp-dev
+  libcurl4-openssl-dev libfmt-dev libgmock-dev libgrpc++-dev libgtest-dev libisal-dev libmnl-dev
+  libnetfilter-conntrack-dev libprotobuf-dev libre2-dev libseccomp-dev
   libsqlite3-dev libssl-dev libsystemd-dev libtomlplusplus-dev libyaml-cpp-dev libzstd-dev musl-tools
   nlohmann-json3-dev protobuf-compiler protobuf-compiler-grpc zlib1g-dev
 )
 # shellcheck disable=SC2034
-packages_run=(crun runc containernetworking-plugins gpg iptables iproute2 procps util-linux)
+packages_run=(crun runc containernetworking-plugins gpg iptables iproute2 nftables procps util-linux)
 # shellcheck disable=SC2034
 packages_demo=(busybox-static ca-certificates curl docker-registry jq)
 # shellcheck disable=SC2034
