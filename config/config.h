@@ -31,9 +31,16 @@ struct Runtime {
                                                    "FOWNER",  "SETGID",           "SETUID",
                                                    "SETPCAP", "NET_BIND_SERVICE", "KILL"};
   std::map<std::string, std::string> default_sysctls;
-  std::vector<std::string> default_env;         // "NAME=value"
-  int64_t pids_limit = 0;                       // 0: none
-  std::vector<std::string> default_ulimits;     // "nofile=1024:2048"
+  std::vector<std::string> default_env;                              // "NAME=value"
+  int64_t pids_limit = 0;                                            // 0: none
+  std::vector<std::string> default_ulimits;                          // "nofile=1024:2048"
+  std::vector<std::string> cdi_dirs = {"/etc/cdi", "/var/run/cdi"};  // later ones win
+  std::vector<std::string> hooks_dirs = {"/usr/share/containers/oci/hooks.d"};
+  std::vector<std::string> default_mounts;           // "SOURCE:DESTINATION[:ro|rw]"
+  std::vector<std::string> mount_sources_to_reject;  // where missing, no directory is made
+  std::vector<std::string> additional_devices;       // "HOST[:CONTAINER][:rwm]"
+  std::vector<std::string> allowed_devices = {"/dev/fuse", "/dev/net/tun"};  // by annotation
+  bool device_ownership_from_security_context = false;
   std::string log_directory = "/var/log/pods";  // for pods whose request names none
   int64_t max_log_line_bytes = 16384;
   int64_t log_rate_limit = 0;  // bytes a second of each container; 0: no limit
@@ -98,6 +105,8 @@ struct Network {
   std::string default_bridge_ipam_dir;  // "" means host-local's own /var/lib/cni/networks
   std::chrono::milliseconds add_timeout{180000};
   std::chrono::milliseconds del_timeout{60000};
+  std::chrono::milliseconds gc_interval{std::chrono::hours(1)};  // 0: no timer
+  std::string host_ports = "auto";                               // auto | off
 };
 
 // Exec, attach and port-forward (docs/streaming.md).

@@ -88,6 +88,30 @@ TEST(Load, ChecksValues) {
   EXPECT_THAT(ErrorOf("runtime:\n  cgroup_manager: magic\n"), HasSubstr("cgroupfs, systemd"));
   EXPECT_THAT(ErrorOf("runtime:\n  handlers:\n    ../x: {path: crun}\n"),
               HasSubstr("handler name"));
+  EXPECT_THAT(ErrorOf("network: {host_ports: maybe}\n"), HasSubstr("auto, off"));
+  EXPECT_THAT(ErrorOf("network: {gc_interval: 5ms}\n"), HasSubstr("network.gc_interval"));
+  EXPECT_THAT(ErrorOf("runtime: {cdi_dirs: [cdi]}\n"), HasSubstr("runtime.cdi_dirs"));
+  EXPECT_THAT(ErrorOf("runtime: {hooks_dirs: [/a/../b]}\n"), HasSubstr("runtime.hooks_dirs"));
+  EXPECT_THAT(ErrorOf("runtime: {default_mounts: [/secrets]}\n"),
+              HasSubstr("runtime.default_mounts: \"/secrets\""));
+  EXPECT_THAT(ErrorOf("runtime: {default_mounts: [\"/a:/b:ro:/c\"]}\n"),
+              HasSubstr("runtime.default_mounts"));
+  EXPECT_THAT(ErrorOf("runtime: {additional_devices: [\"null:/dev/null\"]}\n"),
+              HasSubstr("runtime.additional_devices"));
+}
+
+TEST(Load, AcceptsMountsAndDevicesOfTheNode) {
+  const auto config = LoadText(
+      "runtime:\n  default_mounts: [\"/a:/b\", \"/a:/b:rw\"]\n"
+      "  additional_devices: [/dev/fuse, \"/dev/fuse:rw\", \"/dev/zero:/dev/nought:r\"]\n"
+      "  mount_sources_to_reject: [/etc/hostname]\n"
+      "  device_ownership_from_security_context: true\nnetwork: {host_ports: \"off\", "
+      "gc_interval: 0}\n",
+      "test.yaml");
+  ASSERT_TRUE(config.ok()) << config.status();
+  EXPECT_EQ(config->runtime.additional_devices.size(), 3U);
+  EXPECT_EQ(config->network.host_ports, "off");
+  EXPECT_TRUE(config->runtime.device_ownership_from_security_context);
 }
 
 TEST(Load, RefusesAliasBombs) {

@@ -43,6 +43,24 @@ void VisitRuntime(Visitor& v, Runtime& runtime) {
   v.Field("default_env", "NAME=value, before the image's and the request's", runtime.default_env);
   v.Field("pids_limit", "processes in a container; 0: no limit", runtime.pids_limit);
   v.Field("default_ulimits", "name=soft:hard", runtime.default_ulimits);
+  v.Field("cdi_dirs", "CDI specifications of devices; of one device in two, the later counts",
+          runtime.cdi_dirs);
+  v.Field("hooks_dirs",
+          "OCI hooks (oci-hooks(5), version 1.0.0); of one file name, the later counts",
+          runtime.hooks_dirs);
+  v.Field("default_mounts", "SOURCE:DESTINATION[:ro|rw] in every container; read-only if not said",
+          runtime.default_mounts);
+  v.Field("mount_sources_to_reject",
+          "host paths that are no directories to be made where a container mounts them and they do "
+          "not exist",
+          runtime.mount_sources_to_reject);
+  v.Field("additional_devices", "HOST[:CONTAINER][:rwm] in every container",
+          runtime.additional_devices);
+  v.Field("allowed_devices", "what the annotation davit.io/devices may ask for",
+          runtime.allowed_devices);
+  v.Field("device_ownership_from_security_context",
+          "devices of a request belong to the user and group that the container runs as",
+          runtime.device_ownership_from_security_context);
   v.Field("log_directory", "for pods whose request names none", runtime.log_directory);
   v.Field("max_log_line_bytes", "longer lines are logged in parts", runtime.max_log_line_bytes);
   v.Field("log_rate_limit",
@@ -160,6 +178,14 @@ void VisitNetwork(Visitor& v, Network& network) {
           network.default_bridge_ipam_dir);
   v.Field("add_timeout", "a plugin that takes longer to add is killed", network.add_timeout);
   v.Field("del_timeout", "the same for removing", network.del_timeout);
+  v.Field("gc_interval",
+          "how often networks of pods that are gone are looked for, plugins told which pods there "
+          "are (CNI 1.1 GC), and networks checked; 0: at the start and with a new configuration",
+          network.gc_interval);
+  v.Field("host_ports",
+          "auto: where the network has no plugin for port mappings Davit publishes them with "
+          "nftables; off: that is left to others",
+          network.host_ports);
 }
 
 template <typename Visitor>

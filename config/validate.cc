@@ -47,6 +47,40 @@ absl::Status OneOf(const char* key, const std::string& value,
   return absl::OkStatus();
 }
 
+// "SOURCE:DESTINATION[:OPTIONS]" or "HOST[:CONTAINER][:rwm]": paths before anything else.
+absl::Status ColonSeparatedPaths(const char* key, const std::string& text, size_t least) {
+  const std::vector<std::string> parts = Split(text, ':');
+  size_t paths = 0;
+  while (paths < parts.size() && parts[paths].starts_with('/')) {
+    ++paths;
+  }
+  if (paths < least || paths > 2 || parts.size() - paths > 1) {
+    return InvalidArgument("{}: \"{}\" does not begin with {} separated by \":\"", key,
+                           Printable(text),
+                           least == 1 ? "one or two absolute paths" : "two absolute paths");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ValidateHostThings(const Runtime& runtime) {
+  for (const auto& [key, paths] :
+       {std::pair("runtime.cdi_dirs", &runtime.cdi_dirs),
+        std::pair("runtime.hooks_dirs", &runtime.hooks_dirs),
+        std::pair("runtime.allowed_devices", &runtime.allowed_devices),
+        std::pair("runtime.mount_sources_to_reject", &runtime.mount_sources_to_reject)}) {
+    for (const std::string& path : *paths) {
+      RETURN_IF_ERROR(Absolute(key, path));
+    }
+  }
+  for (const std::string& mount : runtime.default_mounts) {
+    RETURN_IF_ERROR(ColonSeparatedPaths("runtime.default_mounts", mount, 2));
+  }
+  for (const std::string& device : runtime.additional_devices) {
+    RETURN_IF_ERROR(ColonSeparatedPaths("runtime.additional_devices", device, 1));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status ValidateRuntime(const Runtime& runtime) {
   RETURN_IF_ERROR(AbsoluteOrEmpty("runtime.monitor_path", runtime.monitor_path));
   RETURN_IF_ERROR(
@@ -61,6 +95,7 @@ absl::Status ValidateRuntime(const Runtime& runtime) {
       return InvalidArgument("runtime.default_env: \"{}\" is not NAME=value", Printable(entry));
     }
   }
+  RETURN_IF_ERROR(ValidateHostThings(runtime));
   for (const auto& [name, handler] : runtime.handlers) {
     if (name.empty() || name.find('/') != std::string::npos || name.front() == '.') {
       return InvalidArgument("runtime.handlers: \"{}\" cannot be a handler name", Printable(name));
@@ -116,6 +151,10 @@ absl::Status ValidateNetwork(const Network& network) {
   RETURN_IF_ERROR(Absolute("network.cache_dir", network.cache_dir));
   RETURN_IF_ERROR(
       AbsoluteOrEmpty("network.default_bridge_ipam_dir", network.default_bridge_ipam_dir));
+  RETURN_IF_ERROR(OneOf("network.host_ports", network.host_ports, std::array{"auto", "off"}));
+  if (network.gc_interval.count() != 0 && network.gc_interval < std::chrono::seconds(1)) {
+    return InvalidArgument("network.gc_interval must be 0 or at least 1s");
+  }
   if (network.plugin_dirs.empty()) {
     return InvalidArgument("network.plugin_dirs must name at least one directory");
   }

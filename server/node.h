@@ -29,6 +29,9 @@ class Db;
 namespace image {
 class PolicyChecker;  // image/policy/checker.h
 }
+namespace network {
+class HostPorts;  // network/host_ports/host_ports.h
+}
 }  // namespace davit
 
 namespace davit::server::streaming {
@@ -70,6 +73,7 @@ struct Node {
   std::set<std::string> own_capabilities;
   int lowest_oom_score_adj;
   const StorageHealth* health = nullptr;
+  network::HostPorts* host_ports = nullptr;  // null: Davit publishes none
 };
 
 }  // namespace davit::server

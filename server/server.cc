@@ -23,6 +23,7 @@
 #include "base/mapped_pages.h"
 #include "base/proc.h"
 #include "image/policy/checker.h"
+#include "network/host_ports/host_ports.h"
 #include "server/cgroup/cgroup_manager.h"
 #include "server/container/exit_watcher.h"
 #include "server/events/container_events.h"
@@ -30,8 +31,10 @@
 #include "server/grpc/image_service.h"
 #include "server/grpc/runtime_service.h"
 #include "server/locks.h"
+#include "server/network_upkeep.h"
 #include "server/oci/monitor.h"
 #include "server/recovery.h"
+#include "server/sandbox/sandbox_network.h"
 #include "server/state/state_db.h"
 #include "server/stats/cpu_rates.h"
 #include "server/stats/writable_usage.h"
@@ -82,17 +85,27 @@ class Daemon {
     RETURN_IF_ERROR(daemon->OpenMachine());
     RETURN_IF_ERROR(daemon->Wire());
     RETURN_IF_ERROR(Recover(*daemon->node_));
+    // With the key off, what an earlier daemon published goes.
+    daemon->host_ports_.Load(config.network.host_ports == "auto"
+                                 ? PodsWithOwnHostPorts(*daemon->node_)
+                                 : std::vector<network::PublishedPod>());
     return daemon;
   }
 
   // What need not be done before the first request.
-  void StartBackground() { health_->CheckAfterLastEnd(*storage_, work_, config_.storage.sync); }
+  void StartBackground() {
+    health_->CheckAfterLastEnd(*storage_, work_, config_.storage.sync);
+    upkeep_.emplace(*node_);
+    // Has the plugins asked, so that the first who wants to know is told.
+    static_cast<void>(cni_->Ready());
+  }
   // After the last request.
   absl::Status OrderlyEnd() { return health_->OrderlyEnd(); }
 
   // An exit that is noticed while members go away must find nobody to call.
   // Nor may a session ask for work that nobody does any more.
   ~Daemon() {
+    upkeep_.reset();
     if (streaming_) {
       streaming_->Stop();
     }
@@ -144,7 +157,7 @@ class Daemon {
     ASSIGN_OR_RETURN(monitor_path_,
                      FindHelperProgram(oci::kMonitorProgram, config_.runtime.monitor_path));
     ASSIGN_OR_RETURN(own_capabilities_, OwnCapabilities());
-    ASSIGN_OR_RETURN(cni_, network::Cni::Create(config_.network, config_.storage.root));
+    ASSIGN_OR_RETURN(cni_, network::Cni::Create(config_.network, config_.storage.root, &work_));
     ASSIGN_OR_RETURN(auto signatures, image::SignatureStore::Open(*db_));
     ASSIGN_OR_RETURN(policy_, image::PolicyChecker::Create(
                                   config_.image, JoinPath(config_.storage.run, "signatures"),
@@ -183,7 +196,8 @@ class Daemon {
                          .monitor_path = monitor_path_,
                          .own_capabilities = own_capabilities_,
                          .lowest_oom_score_adj = LowestOomScoreAdj(),
-                         .health = health_.get()});
+                         .health = health_.get(),
+                         .host_ports = &host_ports_});
     exits_->Attach(*node_);
     return absl::OkStatus();
   }
@@ -201,6 +215,7 @@ class Daemon {
   std::string monitor_path_;
   std::set<std::string> own_capabilities_;
   std::unique_ptr<network::Cni> cni_;
+  network::HostPorts host_ports_;
   Store<Sandbox> sandboxes_{"sandbox"};
   Store<Container> containers_{"container"};
   std::unique_ptr<ExitWatcher> exits_;
@@ -219,6 +234,7 @@ class Daemon {
   SingleFlight<std::string> run_sandbox_flights_{flights_};
   SingleFlight<std::string> create_container_flights_{flights_};
   Executor calls_{kMaxCalls};
+  std::optional<NetworkUpkeep> upkeep_;
   std::unique_ptr<StorageHealth> health_;  // its check uses all of the above
 };
 

@@ -56,14 +56,6 @@ absl::Status RemoveContainerLeftover(Node& node, const std::string& id) {
   return RemoveTree(dir);
 }
 
-absl::Status DetachLeftover(Node& node, const std::string& id) {
-  Context ctx(kTimeout);
-  network::PodNetwork pod;
-  pod.sandbox_id = id;
-  pod.netns_path = Paths(node.config.storage.run).Pin(id, "net");
-  return node.cni.Del(ctx, pod);
-}
-
 Work Logged(std::string what, std::function<absl::Status()> body) {
   return [what = std::move(what), body = std::move(body)] {
     log::Info("{} has no record: removing what is left of it", what);
@@ -77,6 +69,13 @@ std::vector<std::string> Names(const std::string& dir) {
 
 }  // namespace
 
+absl::Status DetachLeftover(Node& node, Context& ctx, const std::string& id) {
+  network::PodNetwork pod;
+  pod.sandbox_id = id;
+  pod.netns_path = Paths(node.config.storage.run).Pin(id, "net");
+  return node.cni.Del(ctx, pod);
+}
+
 std::vector<Work> FindLeftovers(Node& node) {
   const Paths paths(node.config.storage.run);
   std::vector<Work> work;
@@ -85,8 +84,10 @@ std::vector<Work> FindLeftovers(Node& node) {
   log::IfError(cached.status(), "list the networks of sandboxes");
   for (const auto& id : cached.value_or(std::vector<std::string>())) {
     if (!node.sandboxes.Find(id).ok()) {
-      work.push_back(Logged("network of sandbox " + ShortId(id),
-                            [&node, id] { return DetachLeftover(node, id); }));
+      work.push_back(Logged("network of sandbox " + ShortId(id), [&node, id] {
+        Context ctx(kTimeout);
+        return DetachLeftover(node, ctx, id);
+      }));
     }
   }
   for (const auto& id : Names(paths.Containers())) {

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <functional>
+#include <string>
 #include <vector>
 
 #include "server/node.h"
@@ -15,5 +16,8 @@ namespace davit::server {
 // Called while the stores hold all records and nothing new is being made. Each function removes one
 // leftover, logs what it cannot do, and may run at any later time.
 std::vector<std::function<void()>> FindLeftovers(Node& node);
+
+// Detaches the network of a sandbox of which no more is known than its ID.
+absl::Status DetachLeftover(Node& node, Context& ctx, const std::string& id);
 
 }  // namespace davit::server

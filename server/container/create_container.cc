@@ -128,8 +128,18 @@ void FillNamespaceInput(const Creation& creation, const Paths& paths, spec::Spec
   input.hostname = PodHostname(config);
 }
 
+spec::HostSettings HostSettingsOf(const config::Runtime& runtime) {
+  return {.cdi_dirs = runtime.cdi_dirs,
+          .hooks_dirs = runtime.hooks_dirs,
+          .default_mounts = runtime.default_mounts,
+          .additional_devices = runtime.additional_devices,
+          .allowed_devices = runtime.allowed_devices,
+          .device_ownership_from_security_context = runtime.device_ownership_from_security_context};
+}
+
 absl::Status FillNodeInput(const Node& node, const Container::Record& record,
                            spec::SpecInput& input) {
+  input.host = HostSettingsOf(node.config.runtime);
   input.cgroup = record.cgroup();
   input.cgroup_v2 = node.cgroups.mode() == CgroupMode::kV2;
   input.own_capabilities = node.own_capabilities;
@@ -221,7 +231,8 @@ absl::Status Build(Creation& creation, Context& ctx, Container& container) {
   RETURN_IF_ERROR(failpoint::Hit("create_container.after_mount"));
   ASSIGN_OR_RETURN(creation.image_volumes, MountImageVolumes(node, ctx, *container.record()));
   RETURN_IF_ERROR(failpoint::Hit("create_container.after_volumes"));
-  RETURN_IF_ERROR(MakeMountSources(container.record()->config(), {}));
+  RETURN_IF_ERROR(
+      MakeMountSources(container.record()->config(), node.config.runtime.mount_sources_to_reject));
   ctx.SetStage("build OCI config");
   RETURN_IF_ERROR(WriteSpec(creation, container));
   RETURN_IF_ERROR(MakeLogDirectory(container.record()->log_path()));

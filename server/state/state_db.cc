@@ -89,6 +89,17 @@ absl::Status StateDb::DeleteContainer(const std::string& id) {
   return DeleteRow(db_, "DELETE FROM containers WHERE id = ?", id);
 }
 
+absl::StatusOr<bool> StateDb::HasSandbox(const std::string& id) {
+  bool found = false;
+  RETURN_IF_ERROR(db_.Read([&](Transaction& tx) -> absl::Status {
+    ASSIGN_OR_RETURN(Statement statement, tx.Prepare("SELECT 1 FROM sandboxes WHERE id = ?"));
+    statement.Bind(1, std::string_view(id));
+    ASSIGN_OR_RETURN(found, statement.Step());
+    return absl::OkStatus();
+  }));
+  return found;
+}
+
 absl::StatusOr<StateDb::All> StateDb::LoadAll() {
   All all;
   const absl::Status read = db_.Read([&all](Transaction& tx) -> absl::Status {

@@ -41,6 +41,8 @@ class StateDb {
   absl::Status DeleteContainer(const std::string& id);
 
   absl::StatusOr<All> LoadAll();
+  // Whether there is a row of it, whatever its state.
+  absl::StatusOr<bool> HasSandbox(const std::string& id);
 
  private:
   explicit StateDb(Db& db) : db_(db) {}

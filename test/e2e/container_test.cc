@@ -512,6 +512,36 @@ TEST_F(ContainerTest, NotInAPodThatIsStopped) {
   EXPECT_EQ(StartContainer(id).code(), Code::kFailedPrecondition);
 }
 
+// What the node's configuration adds to every container, and what it wants to be there.
+class NodeSettings : public ContainerTest {
+ protected:
+  TestDaemon::Options DaemonOptions() override {
+    return {.drop_in = R"(runtime:
+  default_mounts: ["/usr/share/common-licenses:/licenses"]
+  additional_devices: ["/dev/zero:/dev/nought:r"]
+  mount_sources_to_reject: [/no/such/directory]
+)",
+            .failpoints = {}};
+  }
+};
+
+TEST_F(NodeSettings, MountsAndDevices) {
+  const auto config =
+      ShellContainer("look",
+                     "ls -d /licenses/GPL-2; touch /licenses/x 2>/dev/null || echo read-only; "
+                     "head -c 3 /dev/nought | wc -c");
+  EXPECT_EQ(Output(config), "/licenses/GPL-2\nread-only\n3\n");
+}
+
+TEST_F(NodeSettings, SourceThatIsToBeThere) {
+  auto config = ShellContainer("late", "true");
+  auto& mount = *config.add_mounts();
+  mount.set_host_path("/no/such/directory");
+  mount.set_container_path("/data");
+  ExpectError(TryCreate(config), Code::kFailedPrecondition, "runtime.mount_sources_to_reject");
+  EXPECT_FALSE(PathExists("/no/such/directory"));
+}
+
 TEST_F(ContainerTest, ManyAtOnce) {
   constexpr int kMany = 12;
   std::array<absl::StatusOr<std::string>, kMany> outputs;

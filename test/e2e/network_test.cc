@@ -35,6 +35,29 @@ class NetworkTest : public E2eTest {
     Configure("10-fake.conflist",
               R"({"cniVersion":"1.0.0","name":"fakenet","plugins":[{"type":"fake"}]})");
   }
+  // A bridge without the plugin portmap.
+  void ConfigureBridge(const std::string& ranges = R"([[{"subnet":"10.77.0.0/24"}]])") {
+    Configure("10-bridge.conflist",
+              R"({"cniVersion":"1.0.0","name":"bridge","plugins":[
+      {"type":"bridge","bridge":"e2e0","isGateway":true,"ipMasq":true,
+       "ipam":{"type":"host-local","ranges":)" +
+                  ranges + R"(,"dataDir":")" + daemon().leases() + R"("}}]})");
+  }
+  v1::PodSandboxConfig PodWithPort(const std::string& name, int host_port) {
+    auto config = PodConfig(name);
+    auto& port = *config.add_port_mappings();
+    port.set_container_port(test::kWebPort);
+    port.set_host_port(host_port);
+    return config;
+  }
+  static std::string Page(const std::string& address) {
+    return RunCommand({"/bin/busybox", "timeout", "5", "/bin/busybox", "wget", "-q", "-O", "-",
+                       "http://" + address + "/"})
+        .out;
+  }
+  static bool Serves(const std::string& address) { return Page(address) == test::kWebPage; }
+  static std::string Ruleset() { return MustRun({"nft", "list", "ruleset"}); }
+  static void DeleteBridge() { (void)RunCommand({"ip", "link", "delete", "e2e0"}); }
   std::string Calls() { return ReadFile(daemon().dir() + "/calls").value_or(""); }
 };
 
@@ -77,6 +100,121 @@ TEST_F(NetworkTest, HostPort) {
   EXPECT_EQ(page("10.123.0.1:18080"), test::kWebPage);
   RemovePod(pod.id);
   EXPECT_EQ(MustRun({"iptables-save", "-t", "nat"}).find("18080"), std::string::npos);
+}
+
+// Without a plugin for them Davit publishes ports itself, and goes on to when it is killed, when
+// somebody flushes the ruleset, and when both happen.
+TEST_F(NetworkTest, OwnHostPort) {
+  ConfigureBridge();
+  Pull("web");
+  const Pod pod = RunPod(PodWithPort("web", 18080));
+  Run(pod, Container("web", {}, "web"));
+  EXPECT_TRUE(Eventually([&] { return Serves("10.77.0.1:18080"); }));
+  EXPECT_TRUE(Serves("127.0.0.1:18080"));
+  ExpectError(client()
+                  .RunPodSandbox([&] {
+                    v1::RunPodSandboxRequest request;
+                    *request.mutable_config() = PodWithPort("other", 18080);
+                    return request;
+                  }())
+                  .status(),
+              Code::kAlreadyExists, "host port *:18080/tcp is taken by pod");
+  EXPECT_EQ(Pods().size(), 1U);
+
+  MustRun({"nft", "flush", "ruleset"});
+  EXPECT_TRUE(Eventually([&] { return Serves("127.0.0.1:18080"); })) << "restored";
+  daemon().Kill();
+  EXPECT_TRUE(Serves("127.0.0.1:18080")) << "without a daemon";
+  MustRun({"nft", "flush", "ruleset"});
+  StartDaemon({.drop_in = {}, .failpoints = {}});
+  EXPECT_TRUE(Eventually([&] { return Serves("127.0.0.1:18080"); })) << "after a start";
+
+  StopPod(pod.id);
+  EXPECT_EQ(Ruleset().find("davit"), std::string::npos);
+  EXPECT_EQ(Page("127.0.0.1:18080"), "");
+  const Pod next = RunPod(PodWithPort("next", 18080));
+  EXPECT_NE(Ruleset().find("18080"), std::string::npos);
+  RemovePod(pod.id);
+  RemovePod(next.id);
+  EXPECT_EQ(Ruleset().find("davit"), std::string::npos);
+  DeleteBridge();
+}
+
+TEST_F(NetworkTest, AddressesOfBothFamilies) {
+  ConfigureBridge(R"([[{"subnet":"fd00:77::/64"}],[{"subnet":"10.77.0.0/24"}]])");
+  Pull("busybox");
+  const Pod pod = RunPod("pod");
+  const auto network = PodStatus(pod.id).network();
+  EXPECT_TRUE(network.ip().starts_with("fd00:77::")) << network.ip();
+  ASSERT_EQ(network.additional_ips_size(), 1);
+  EXPECT_TRUE(network.additional_ips(0).ip().starts_with("10.77.0."));
+  const std::string id = Run(pod, ShellContainer("look", "exec sleep 1000"));
+  const std::string addresses = ShellIn(id, "ip addr show eth0");
+  EXPECT_NE(addresses.find(network.ip()), std::string::npos) << addresses;
+  EXPECT_NE(addresses.find(network.additional_ips(0).ip()), std::string::npos) << addresses;
+  RestartDaemon();
+  EXPECT_EQ(PodStatus(pod.id).network().ip(), network.ip());
+  EXPECT_EQ(PodStatus(pod.id).network().additional_ips_size(), 1);
+  RemovePod(pod.id);
+  DeleteBridge();
+}
+
+TEST_F(NetworkTest, SixAlone) {
+  ConfigureBridge(R"([[{"subnet":"fd00:77::/64"}]])");
+  Pull("busybox");
+  const Pod pod = RunPod("pod");
+  const auto network = PodStatus(pod.id).network();
+  EXPECT_TRUE(network.ip().starts_with("fd00:77::")) << network.ip();
+  EXPECT_EQ(network.additional_ips_size(), 0);
+  const std::string id = Run(pod, ShellContainer("look", "exec sleep 1000"));
+  EXPECT_NE(ShellIn(id, "cat /etc/hosts").find(network.ip()), std::string::npos);
+  RemovePod(pod.id);
+  DeleteBridge();
+}
+
+TEST_F(NetworkTest, StatusOfThePluginsIsNetworkReady) {
+  const auto ready = [&] {
+    for (const auto& condition : Must(client().Status()).status().conditions()) {
+      if (condition.type() == "NetworkReady") {
+        return condition.status() ? std::string("ready") : condition.message();
+      }
+    }
+    return std::string("no condition");
+  };
+  Must(WriteFileAtomic(daemon().cni_bin() + "/fake",
+                       "#!/bin/sh\necho $CNI_COMMAND >> " + daemon().dir() +
+                           "/calls\n[ $CNI_COMMAND != STATUS ] || [ -e " + daemon().dir() +
+                           "/up ] || { echo '{\"code\":50,\"msg\":\"no agent\"}'; exit 1; }\n",
+                       0755));
+  Configure("10-fake.conflist",
+            R"({"cniVersion":"1.1.0","name":"fakenet","plugins":[{"type":"fake"}]})");
+  EXPECT_TRUE(Eventually([&] { return ready().find("no agent") != std::string::npos; })) << ready();
+  Must(WriteFileAtomic(daemon().dir() + "/up", ""));
+  EXPECT_TRUE(Eventually([&] { return ready() == "ready"; })) << ready();
+}
+
+// A configuration that is there at the start: plugins are told that there are no pods.
+TEST_F(NetworkTest, PluginsCollectGarbageAtTheStart) {
+  FakePlugin("true");
+  Configure("10-fake.conflist",
+            R"({"cniVersion":"1.1.0","name":"fakenet","plugins":[{"type":"fake"}]})");
+  RestartDaemon();
+  EXPECT_TRUE(Eventually([&] { return Calls().find("GC") != std::string::npos; })) << Calls();
+}
+
+class NoOwnHostPorts : public NetworkTest {
+ protected:
+  TestDaemon::Options DaemonOptions() override {
+    return {.drop_in = "network: {host_ports: \"off\"}", .failpoints = {}};
+  }
+};
+
+TEST_F(NoOwnHostPorts, AreLeftToOthers) {
+  ConfigureBridge();
+  const Pod pod = RunPod(PodWithPort("web", 18080));
+  EXPECT_EQ(Ruleset().find("davit_hostports"), std::string::npos);
+  RemovePod(pod.id);
+  DeleteBridge();
 }
 
 TEST_F(NetworkTest, PluginThatIsMissing) {
