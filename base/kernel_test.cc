@@ -1,23 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
 // mount, namespace and caps.
 #include <fcntl.h>
+#include <linux/nsfs.h>
 #include <net/if.h>
 #include <sched.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
 #include <thread>
 
+#include <fmt/format.h>
+
 #include "base/caps.h"
 #include "base/file.h"
 #include "base/mapped_pages.h"
 #include "base/mount.h"
+#include "base/mount_tree.h"
 #include "base/namespace.h"
 #include "base/null_device.h"
 #include "base/test_util.h"
 #include "base/text.h"
+#include "base/user_namespace.h"
 
 namespace davit {
 namespace {
@@ -170,6 +177,49 @@ TEST(Mount, ListsAndUnmountsBelowDeepestFirst) {
   });
 }
 
+std::string OwnerOf(const std::string& path) {
+  struct stat st = {};
+  return stat(path.c_str(), &st) == 0 ? fmt::format("{}:{}", st.st_uid, st.st_gid) : "(missing)";
+}
+
+TEST(MountTree, CopiesAreMappedReadOnlyAndApart) {
+  NEEDS_ROOT();
+  const TempDir dir;
+  InOwnMountNs([&] {
+    for (const char* name : {"src", "copy", "follow"}) {
+      ASSERT_OK(MakeDirs(dir / name));
+    }
+    ASSERT_OK(MountTmpfs(dir / "src", 1U << 20U, 0755));
+    ASSERT_EQ(mount(nullptr, (dir / "src").c_str(), nullptr, MS_SHARED, nullptr), 0);
+    ASSERT_OK(MakeDirs(dir / "src/below"));
+    ASSERT_OK(MakeDirs(dir / "src/later"));
+    ASSERT_OK(MountTmpfs(dir / "src/below", 1U << 20U, 0755));
+    ASSERT_OK(WriteFileAtomic(dir / "src/below/file", "x"));
+    ASSERT_OK(WriteFileAtomic(dir / "src/file", "y"));
+    const auto ns = MakeUserNamespace("0 200000 1000\n", "0 300000 1000\n");
+    ASSERT_OK(ns);
+    const absl::Status made =
+        AttachMountTree(dir / "src", dir / "copy", {.readonly = true, .user_namespace = ns->get()});
+    if (absl::IsUnimplemented(made)) {
+      GTEST_SKIP() << made;
+    }
+    ASSERT_OK(made);
+    ASSERT_OK(AttachMountTree(dir / "src", dir / "follow", {.follow = true}));
+    ASSERT_OK(AttachMountTree(dir / "src/file", dir / "one-file", {.user_namespace = ns->get()}));
+    EXPECT_EQ(OwnerOf(dir / "copy/below/file"), "200000:300000");
+    EXPECT_EQ(OwnerOf(dir / "one-file"), "200000:300000");
+    EXPECT_EQ(OwnerOf(dir / "follow/below/file"), "0:0");
+    EXPECT_FALSE(WriteFileAtomic(dir / "copy/below/made", "x").ok());
+    ASSERT_OK(MountTmpfs(dir / "src/later", 1U << 20U));
+    EXPECT_EQ(MountsBelow(dir / "copy")->size(), 2U);
+    EXPECT_EQ(MountsBelow(dir / "follow")->size(), 3U);
+    EXPECT_OK(UnmountAllBelow(dir / "follow"));
+    EXPECT_OK(UnmountAllBelow(dir / "copy"));
+    EXPECT_EQ(MountsBelow(dir / "src")->size(), 3U) << "what is done to copies stays with them";
+  });
+  EXPECT_TRUE(absl::IsNotFound(CopyMountTree(dir / "none", {}).status()));
+}
+
 TEST(Mount, ErrorsNameBothEnds) {
   const absl::Status status = BindMount("/no/source", "/no/target", false);
   EXPECT_FALSE(status.ok());
@@ -181,7 +231,7 @@ class Pins : public testing::Test {
  protected:
   void SetUp() override { NEEDS_ROOT(); }
   void TearDown() override {
-    for (const char* name : {"net", "ipc", "uts"}) {
+    for (const char* name : {"net", "ipc", "uts", "user"}) {
       EXPECT_OK(UnpinNamespace(dir_ / name));
     }
   }
@@ -224,6 +274,49 @@ TEST_F(Pins, MakesNamespacesWithHostnameAndSysctls) {
   EXPECT_OK(UnpinNamespace(dir_ / "net"));
   EXPECT_FALSE(PathExists(dir_ / "net"));
   EXPECT_OK(UnpinNamespace(dir_ / "net"));
+}
+
+TEST_F(Pins, AUserNamespaceOwnsTheOthers) {
+  const PinnedNamespaces what = {.user = dir_ / "user",
+                                 .uid_map = "0 200000 1000\n",
+                                 .gid_map = "0 300000 1000\n",
+                                 .root_uid = 200000,
+                                 .net = dir_ / "net",
+                                 .ipc = dir_ / "ipc",
+                                 .uts = dir_ / "uts",
+                                 .hostname = "pod-1",
+                                 .sysctls = {{"net.ipv4.ip_local_port_range", "20000 21000"},
+                                             {"kernel.shm_rmid_forced", "1"}}};
+  ASSERT_OK(PinNamespaces(what));
+  EXPECT_EQ(geteuid(), 0U);
+  EXPECT_EQ(prctl(PR_GET_DUMPABLE), 1);
+  struct stat user = {};
+  ASSERT_EQ(stat((dir_ / "user").c_str(), &user), 0);
+  for (const char* name : {"net", "ipc", "uts"}) {
+    const UniqueFd pin = *Open(dir_ / name, O_RDONLY);
+    const UniqueFd owner(ioctl(pin.get(), NS_GET_USERNS));
+    struct stat st = {};
+    ASSERT_EQ(fstat(owner.get(), &st), 0) << name;
+    EXPECT_EQ(st.st_ino, user.st_ino) << name;
+  }
+  std::thread([&] {
+    for (const char* name : {"uts", "ipc", "net"}) {
+      const UniqueFd pin = *Open(dir_ / name, O_RDONLY);
+      EXPECT_EQ(setns(pin.get(), 0), 0) << name;
+    }
+    EXPECT_EQ(Hostname(), "pod-1");
+    EXPECT_EQ(ReadFile("/proc/sys/kernel/shm_rmid_forced").value_or(""), "1\n");
+    EXPECT_EQ(ReadFile("/proc/sys/net/ipv4/ip_local_port_range").value_or(""), "20000\t21000\n");
+  }).join();
+  EXPECT_OK(UnpinNamespace(dir_ / "net"));
+  PinnedNamespaces wrong = what;
+  wrong.user = dir_ / "other";
+  EXPECT_TRUE(absl::IsAlreadyExists(PinNamespaces(wrong))) << "ipc is there";
+  EXPECT_FALSE(PathExists(dir_ / "other"));
+  EXPECT_FALSE(PathExists(dir_ / "net"));
+  wrong = {.user = dir_ / "other", .uid_map = "0 0 0\n", .gid_map = "0 0 1\n"};
+  EXPECT_TRUE(absl::IsInvalidArgument(PinNamespaces(wrong)));
+  EXPECT_FALSE(PathExists(dir_ / "other"));
 }
 
 TEST_F(Pins, AFailureLeavesNothingPinned) {

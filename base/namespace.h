@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Linux namespaces pinned by bind mounts of /proc/thread-self/ns/* (never kept as /proc/PID paths).
+// Linux namespaces pinned by bind mounts of /proc/*/ns/* (never kept as /proc/PID paths).
 // unshare and setns happen on a thread made for it that ends afterwards: no pool thread ever
 // changes its namespaces, working directory or credentials.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <string>
@@ -17,6 +18,10 @@ namespace davit {
 
 struct PinnedNamespaces {
   // Pin files to make; an empty path means "do not make this namespace".
+  std::string user = {};     // a user namespace that owns the others
+  std::string uid_map = {};  // of it, as base/user_namespace.h has them
+  std::string gid_map = {};
+  uint32_t root_uid = 0;  // the host's user that is root in it
   std::string net = {};
   std::string ipc = {};
   std::string uts = {};
@@ -24,8 +29,9 @@ struct PinnedNamespaces {
   std::map<std::string, std::string> sysctls = {};  // "net.ipv4.ip_forward" -> "1", written inside
 };
 
-// Makes all of them on one throwaway thread. On failure nothing stays pinned. The parent
-// directories exist. A sysctl that the kernel refuses is InvalidArgument naming it.
+// Makes all of them. On failure nothing stays pinned. The parent directories exist. A sysctl that
+// the kernel refuses is InvalidArgument naming it; so are maps that it refuses. IDs in sysctls are
+// the host's.
 absl::Status PinNamespaces(const PinnedNamespaces& what);
 
 // Unmounts and unlinks a pin file; missing or not mounted is success.

@@ -93,9 +93,15 @@ absl::StatusOr<std::string> KernelPath(int fd) {
   return std::string(target.data(), static_cast<size_t>(size));
 }
 
-absl::Status MakeDirHere(int parent_fd, const std::string& name, mode_t mode,
+// What directories that are made are like.
+struct NewDirs {
+  mode_t mode;
+  Owner owner;
+};
+
+absl::Status MakeDirHere(int parent_fd, const std::string& name, const NewDirs& like,
                          const std::string& path) {
-  if (mkdirat(parent_fd, name.c_str(), mode) != 0) {
+  if (mkdirat(parent_fd, name.c_str(), like.mode) != 0) {
     // Somebody else made it just now, or a dangling symlink stands there: the caller looks again.
     return errno == EEXIST
                ? absl::OkStatus()
@@ -103,13 +109,18 @@ absl::Status MakeDirHere(int parent_fd, const std::string& name, mode_t mode,
   }
   // Through the descriptor, since the umask may have taken bits away.
   UniqueFd made(openat(parent_fd, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-  if (made.valid() && fchmod(made.get(), mode) != 0) {
-    return ErrnoStatus(errno, "set mode of directory '" + Printable(path) + "' within its root");
+  // What belongs to root is not given away: so this works for other callers, too.
+  const bool give = like.owner.uid != 0 || like.owner.gid != 0;
+  if (made.valid() && ((give && fchown(made.get(), like.owner.uid, like.owner.gid) != 0) ||
+                       fchmod(made.get(), like.mode) != 0)) {
+    return ErrnoStatus(errno,
+                       "set owner and mode of directory '" + Printable(path) + "' within its root");
   }
   return absl::OkStatus();
 }
 
-absl::StatusOr<UniqueFd> MakeDirs(int root_fd, const std::string& path, mode_t mode, int dangling) {
+absl::StatusOr<UniqueFd> MakeDirs(int root_fd, const std::string& path, const NewDirs& like,
+                                  int dangling) {
   ASSIGN_OR_RETURN(UniqueFd current, OpenInRoot(root_fd, "", kDirFlags));
   std::string prefix;
   for (const std::string& part : Split(path, '/')) {
@@ -120,13 +131,13 @@ absl::StatusOr<UniqueFd> MakeDirs(int root_fd, const std::string& path, mode_t m
     const std::string next = prefix + "/" + part;
     absl::StatusOr<UniqueFd> there = OpenInRoot(root_fd, next, kDirFlags);
     if (absl::IsNotFound(there.status())) {
-      RETURN_IF_ERROR(MakeDirHere(current.get(), part, mode, next));
+      RETURN_IF_ERROR(MakeDirHere(current.get(), part, like, next));
       there = OpenInRoot(root_fd, next, kDirFlags);
     }
     if (absl::IsNotFound(there.status()) && dangling < kMaxDangling) {
       const std::string target = LinkTarget(current.get(), part);
       if (!target.empty()) {
-        there = MakeDirs(root_fd, target[0] == '/' ? target : prefix + "/" + target, mode,
+        there = MakeDirs(root_fd, target[0] == '/' ? target : prefix + "/" + target, like,
                          dangling + 1);
       }
     }
@@ -149,8 +160,9 @@ absl::StatusOr<UniqueFd> OpenBeneath(int dir_fd, const std::string& path, int fl
   return OpenResolved(dir_fd, path, flags, mode, RESOLVE_BENEATH);
 }
 
-absl::StatusOr<UniqueFd> MakeDirsInRoot(int root_fd, const std::string& path, mode_t mode) {
-  return MakeDirs(root_fd, path, mode, 0);
+absl::StatusOr<UniqueFd> MakeDirsInRoot(int root_fd, const std::string& path, mode_t mode,
+                                        const Owner& owner) {
+  return MakeDirs(root_fd, path, {.mode = mode, .owner = owner}, 0);
 }
 
 absl::StatusOr<std::string> PathInRoot(int root_fd, int fd) {

@@ -24,9 +24,15 @@ absl::StatusOr<UniqueFd> OpenInRoot(int root_fd, const std::string& path, int fl
 absl::StatusOr<UniqueFd> OpenBeneath(int dir_fd, const std::string& path, int flags,
                                      mode_t mode = 0);
 
+struct Owner {
+  uid_t uid = 0;
+  gid_t gid = 0;
+};
+
 // mkdir -p beneath the root, following symlinks within it; returns the last directory, opened
-// O_PATH.
-absl::StatusOr<UniqueFd> MakeDirsInRoot(int root_fd, const std::string& path, mode_t mode);
+// O_PATH. Those that are made belong to `owner`.
+absl::StatusOr<UniqueFd> MakeDirsInRoot(int root_fd, const std::string& path, mode_t mode,
+                                        const Owner& owner = {});
 
 // Where `fd`, opened beneath the root, lies: "/a/b" without symlinks, "/" for the root itself. The
 // root is of a mount that this process can see, and nothing is mounted within it.

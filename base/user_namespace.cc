@@ -4,14 +4,13 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <array>
 #include <cerrno>
-#include <cstdint>
 
-#include "absl/cleanup/cleanup.h"
+#include <fmt/format.h>
 
 #include "base/file.h"
 #include "base/status.h"
@@ -19,14 +18,14 @@
 namespace davit {
 namespace {
 
-constexpr size_t kStack = size_t{16} << 10U;
-
-// Holds the namespace until it is killed. It shares nothing but memory with its parent, which never
-// looks at this stack.
-int Sleep(void* /*unused*/) {
-  while (true) {
+// It shares nothing but memory with its parent, which never looks at this stack; and never outlives
+// it.
+int Sleep(void* parent) {
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  while (getppid() == *static_cast<pid_t*>(parent)) {
     pause();
   }
+  return 0;
 }
 
 absl::Status WriteMap(const std::string& path, const std::string& map) {
@@ -38,26 +37,41 @@ absl::Status WriteMap(const std::string& path, const std::string& map) {
 
 }  // namespace
 
-absl::StatusOr<UniqueFd> MakeUserNamespace(const std::string& uid_map, const std::string& gid_map) {
-  alignas(16) std::array<uint8_t, kStack> stack;
+absl::StatusOr<std::unique_ptr<NamespaceHolder>> NamespaceHolder::Make(const std::string& uid_map,
+                                                                       const std::string& gid_map,
+                                                                       int flags) {
+  std::unique_ptr<NamespaceHolder> holder(new NamespaceHolder());
   // CLONE_VM: no copy of the daemon's page tables. No signal at its end: nobody else waits for it.
-  const pid_t pid = clone(&Sleep, stack.data() + stack.size(), CLONE_NEWUSER | CLONE_VM, nullptr);
-  if (pid < 0) {
+  holder->pid_ = clone(&Sleep, holder->stack_.data() + holder->stack_.size(),
+                       CLONE_NEWUSER | CLONE_VM | flags, &holder->parent_);
+  if (holder->pid_ < 0) {
     return errno == ENOSPC ? ResourceExhausted(
-                                 "make a user namespace: user.max_user_namespaces "
-                                 "is reached")
+                                 "make a user namespace: user.max_user_namespaces, or the limit of "
+                                 "another kind of namespace, is reached")
                            : ErrnoStatus(errno, "make a user namespace");
   }
-  const absl::Cleanup end = [pid] {
-    kill(pid, SIGKILL);
-    while (waitpid(pid, nullptr, __WALL) < 0 && errno == EINTR) {
-    }
-  };
-  const std::string proc = "/proc/" + std::to_string(pid);
-  ASSIGN_OR_RETURN(UniqueFd ns, Open(proc + "/ns/user", O_RDONLY));
+  const std::string proc = "/proc/" + std::to_string(holder->pid_);
   RETURN_IF_ERROR(WriteMap(proc + "/uid_map", uid_map));
   RETURN_IF_ERROR(WriteMap(proc + "/gid_map", gid_map));
-  return ns;
+  return holder;
+}
+
+NamespaceHolder::~NamespaceHolder() {
+  if (pid_ < 0) {
+    return;
+  }
+  kill(pid_, SIGKILL);
+  while (waitpid(pid_, nullptr, __WALL) < 0 && errno == EINTR) {
+  }
+}
+
+std::string NamespaceHolder::Path(const char* kind) const {
+  return fmt::format("/proc/{}/ns/{}", pid_, kind);
+}
+
+absl::StatusOr<UniqueFd> MakeUserNamespace(const std::string& uid_map, const std::string& gid_map) {
+  ASSIGN_OR_RETURN(const auto holder, NamespaceHolder::Make(uid_map, gid_map));
+  return Open(holder->Path("user"), O_RDONLY);
 }
 
 }  // namespace davit
