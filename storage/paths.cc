@@ -57,6 +57,11 @@ std::string Paths::ImageVolume(const std::string& image_id) const {
   return ImageVolumes() + "/" + image_id;
 }
 
+std::string Paths::MappedImageVolume(const std::string& container_id,
+                                     const std::string& image_id) const {
+  return RunContainer(container_id) + "/image-volumes/" + image_id;
+}
+
 bool IsContainerId(std::string_view id) {
   if (id.empty() || id.size() > 128 || id.front() == '.' || id.front() == '-') {
     return false;

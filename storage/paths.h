@@ -42,6 +42,9 @@ class Paths {
   [[nodiscard]] std::string Rootfs(const std::string& id) const;
   [[nodiscard]] std::string ImageVolumes() const { return run_ + "/image-volumes"; }
   [[nodiscard]] std::string ImageVolume(const std::string& image_id) const;
+  // One container's own, whose owners are those of its user namespace.
+  [[nodiscard]] std::string MappedImageVolume(const std::string& container_id,
+                                              const std::string& image_id) const;
   // Copies of the databases of additional stores, while they are read.
   [[nodiscard]] std::string AdditionalScratch() const { return run_ + "/additional-store"; }
   // Mount points for kernels that cannot mount without a path.

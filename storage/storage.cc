@@ -167,8 +167,9 @@ class StorageImpl : public Storage {
   }
 
   absl::StatusOr<std::string> MountImageVolume(const std::string& container_id,
-                                               const std::string& image_id) override {
-    return volumes_.Mount(container_id, image_id);
+                                               const std::string& image_id,
+                                               const IdMappings& mappings) override {
+    return volumes_.Mount(container_id, image_id, mappings);
   }
 
   absl::Status ReleaseImageVolumes(const std::string& container_id) override {

@@ -10,6 +10,7 @@
 //   <root>/containers/<id>/volumes/<name> what it writes to a volume of its image
 //   <run>/containers/<id>/rootfs the overlay mount
 //   <run>/image-volumes/<image id>   an image mounted as a volume
+//   <run>/containers/<id>/image-volumes/<image id>   the same for a user namespace
 // A layer directory is named by its diff ID alone: an overlay diff does not depend on what is below
 // it, so every image shares it, whatever its parents.
 //
@@ -215,9 +216,12 @@ class Storage {
   // Mounts the image's file system read-only, nosuid, nodev, for the container to bind in: one
   // mount for each image, shared by all that use it, at a path outside any container. From here
   // on the container uses the image. Idempotent; a failure is undone by ReleaseImageVolumes. The
-  // image is named by its full ID; NotFound if it is not here.
+  // image is named by its full ID; NotFound if it is not here. With mappings the mount is the
+  // container's own and its files have the host's IDs of these; FailedPrecondition where mounts
+  // cannot be ID-mapped.
   virtual absl::StatusOr<std::string> MountImageVolume(const std::string& container_id,
-                                                       const std::string& image_id) = 0;
+                                                       const std::string& image_id,
+                                                       const IdMappings& mappings = {}) = 0;
   // The container uses none any more; what nobody else uses is unmounted. Unknown is success.
   virtual absl::Status ReleaseImageVolumes(const std::string& container_id) = 0;
   // IDs of containers that use image volumes: recovery releases those that are gone.

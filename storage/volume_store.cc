@@ -14,6 +14,8 @@
 #include "base/status.h"
 #include "base/text.h"
 #include "storage/image_store.h"
+#include "storage/lower_mounts.h"
+#include "storage/mapped_lowers.h"
 #include "storage/overlay.h"
 
 namespace davit::storage {
@@ -26,7 +28,7 @@ const std::vector<std::string>& MountOptions() {
 }
 
 absl::Status MountLayers(const Snapshot& snapshot, const ImageRecord& image, const Paths& paths,
-                         const std::string& target) {
+                         const std::string& target, const IdMappings& mappings) {
   ASSIGN_OR_RETURN(std::vector<std::string> lowers, LowersOf(image, *snapshot.layers, paths));
   RETURN_IF_ERROR(MakeDirs(target));
   if (lowers.front() == paths.EmptyLower()) {
@@ -34,6 +36,14 @@ absl::Status MountLayers(const Snapshot& snapshot, const ImageRecord& image, con
   }
   if (lowers.size() == 1) {  // an overlay without an upper directory takes no fewer than two
     lowers.push_back(paths.EmptyLower());
+  }
+  LowerMounts mounts(paths.Scratch());
+  if (!mappings.empty()) {
+    auto mapped = IdmapLowers(lowers, mappings, mounts);
+    if (absl::IsUnimplemented(mapped.status())) {
+      return WithCode(absl::StatusCode::kFailedPrecondition, mapped.status());
+    }
+    ASSIGN_OR_RETURN(lowers, std::move(mapped));
   }
   return MountOverlay(
       {.lowers = std::move(lowers), .upper = "", .work = "", .options = MountOptions()}, target);
@@ -84,20 +94,23 @@ absl::Status VolumeStore::AddUser(const std::string& container_id, const std::st
 }
 
 absl::StatusOr<std::string> VolumeStore::Mount(const std::string& container_id,
-                                               const std::string& image_id) {
+                                               const std::string& image_id,
+                                               const IdMappings& mappings) {
+  RETURN_IF_ERROR(CheckMappings(mappings));
   if (!IsContainerId(container_id)) {
     return InvalidArgument("container ID '{}' cannot be a directory name", Printable(container_id));
   }
   absl::MutexLock image_lock(&MutexOf(image_id));
   RETURN_IF_ERROR(AddUser(container_id, image_id));
   RETURN_IF_ERROR(failpoint::Hit("storage.mount_image_volume.after_row"));
-  std::string target = state_.paths().ImageVolume(image_id);
+  std::string target = mappings.empty() ? state_.paths().ImageVolume(image_id)
+                                        : state_.paths().MappedImageVolume(container_id, image_id);
   ASSIGN_OR_RETURN(const bool mounted, IsMountPoint(target));
   if (!mounted) {
     const Snapshot snapshot = state_.snapshot();
     // It cannot have been removed since the row is there.
     const ImageRecord& image = *snapshot.images->by_id.at(image_id);
-    RETURN_IF_ERROR(Annotate(MountLayers(snapshot, image, state_.paths(), target),
+    RETURN_IF_ERROR(Annotate(MountLayers(snapshot, image, state_.paths(), target, mappings),
                              "mount image " + ShortId(image_id) + " as a volume"));
   }
   RETURN_IF_ERROR(failpoint::Hit("storage.mount_image_volume.after_mount"));
@@ -106,6 +119,7 @@ absl::StatusOr<std::string> VolumeStore::Mount(const std::string& container_id,
 
 absl::Status VolumeStore::ReleaseOne(const std::string& container_id, const std::string& image_id) {
   absl::MutexLock image_lock(&MutexOf(image_id));
+  RETURN_IF_ERROR(UnmountVolume(state_.paths().MappedImageVolume(container_id, image_id)));
   // Nobody becomes a user while the image is locked.
   if (!IsUsedByAnother(*state_.snapshot().volumes, image_id, container_id)) {
     RETURN_IF_ERROR(UnmountVolume(state_.paths().ImageVolume(image_id)));

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Images mounted read-only for containers to bind in as volumes: one mount for each image, whoever
-// uses it. The contracts are in storage/storage.h. Thread-safe: one operation on an image at a
-// time; lock order is image, then State::changes. On disk: the table image_volumes, written before
-// the mount is made and deleted after it is gone; in the run directory image-volumes/<image ID>.
+// uses it; but for containers in user namespaces, which have mounts of their own. The contracts are
+// in storage/storage.h. Thread-safe: one operation on an image at a time; lock order is image, then
+// State::changes. On disk: the table image_volumes, written before the mount is made and deleted
+// after it is gone; in the run directory image-volumes/<image ID>.
 #pragma once
 
 #include <array>
@@ -19,7 +20,8 @@ class VolumeStore {
  public:
   explicit VolumeStore(State& state) : state_(state) {}
 
-  absl::StatusOr<std::string> Mount(const std::string& container_id, const std::string& image_id);
+  absl::StatusOr<std::string> Mount(const std::string& container_id, const std::string& image_id,
+                                    const IdMappings& mappings);
   absl::Status Release(const std::string& container_id);
 
  private:

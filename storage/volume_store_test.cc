@@ -2,6 +2,7 @@
 #include "storage/volume_store.h"
 
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 
 #include <thread>
@@ -69,6 +70,33 @@ TEST_F(VolumeStoreTest, OneMountForAllThatUseTheImage) {
   EXPECT_EQ(Mounts(), 0U);
   EXPECT_FALSE(PathExists(path));
   EXPECT_THAT(store_->ListImageVolumeUsers(), IsEmpty());
+}
+
+TEST_F(VolumeStoreTest, AUserNamespaceHasAMountOfItsOwn) {
+  const IdMappings mappings{.uids = {{.inside = 0, .outside = 200'000, .count = 1000}},
+                            .gids = {{.inside = 0, .outside = 300'000, .count = 1000}}};
+  const std::string plain = Mount("c1", 'a');
+  const auto mapped = store_->MountImageVolume("c2", ImageId('a'), mappings);
+  if (absl::IsFailedPrecondition(mapped.status())) {
+    GTEST_SKIP() << mapped.status();
+  }
+  ASSERT_TRUE(mapped.ok()) << Message(mapped.status());
+  EXPECT_EQ(*mapped, dir_ / "run/containers/c2/image-volumes/" + ImageId('a'));
+  EXPECT_EQ(store_->MountImageVolume("c2", ImageId('a'), mappings).value_or(""), *mapped);
+  EXPECT_EQ(Text(*mapped + "/data/file"), "high");
+  struct stat st = {};
+  ASSERT_EQ(stat((*mapped + "/data/file").c_str(), &st), 0);
+  EXPECT_EQ(st.st_uid, 200'000U);
+  EXPECT_EQ(st.st_gid, 300'000U);
+  ASSERT_EQ(stat((plain + "/data/file").c_str(), &st), 0);
+  EXPECT_EQ(st.st_uid, 0U);
+  EXPECT_EQ(Mounts(), 2U);
+  ASSERT_OK(store_->ReleaseImageVolumes("c1"));
+  EXPECT_EQ(Text(*mapped + "/data/file"), "high");
+  EXPECT_EQ(store_->RemoveImage(ImageId('a')).code(), StatusCode::kFailedPrecondition);
+  ASSERT_OK(store_->ReleaseImageVolumes("c2"));
+  EXPECT_EQ(Mounts(), 0U);
+  EXPECT_FALSE(PathExists(*mapped));
 }
 
 TEST_F(VolumeStoreTest, IsReadOnlyWithoutSetIdAndDevices) {
