@@ -23,7 +23,7 @@ absl::StatusOr<UniqueFd> OpenOwnNull() {
     return ErrnoStatus(errno, "make a null device");
   }
   UniqueFd null(openat(mount.get(), "null", O_RDWR | O_CLOEXEC | O_NOCTTY));
-  if (!null.valid()) {
+  if (!null.valid() || fchmod(null.get(), 0666) != 0) {
     return ErrnoStatus(errno, "open a null device");
   }
   return null;

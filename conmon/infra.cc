@@ -26,28 +26,49 @@ constexpr unsigned kNobody = 65535;
 constexpr int kLastCapability = 63;  // the kernel refuses those that it does not have
 
 // Steps return null for success, else what failed (errno says why).
+
+// The host's root has no ID in a user namespace.
+const char* BecomeRoot() {
+  return setgroups(0, nullptr) == 0 && setresgid(0, 0, 0) == 0 && setresuid(0, 0, 0) == 0
+             ? nullptr
+             : "become root of the pod's user namespace";
+}
+
 const char* JoinNamespaces(int argc, char** argv) {
   struct Kind {
     const char* option;
     int flag;
+    Fd pin;
   };
-  constexpr Kind kKinds[] = {
-      {"--netns", CLONE_NEWNET}, {"--ipcns", CLONE_NEWIPC}, {"--utsns", CLONE_NEWUTS}};
+  Kind kinds[] = {{"--userns", CLONE_NEWUSER, Fd()},
+                  {"--netns", CLONE_NEWNET, Fd()},
+                  {"--ipcns", CLONE_NEWIPC, Fd()},
+                  {"--utsns", CLONE_NEWUTS, Fd()}};
   for (int i = 2; i + 1 < argc; i += 2) {
     bool known = false;
-    for (const Kind& kind : kKinds) {
-      if (!Equal(argv[i], kind.option)) {
-        continue;
-      }
-      known = true;
-      const Fd pin(open(argv[i + 1], O_RDONLY | O_CLOEXEC));
-      if (!pin.valid() || setns(pin.get(), kind.flag) != 0) {
-        return "join a namespace of the pod";
+    for (Kind& kind : kinds) {
+      if (Equal(argv[i], kind.option)) {
+        known = true;
+        kind.pin.Reset(open(argv[i + 1], O_RDONLY | O_CLOEXEC));
+        if (!kind.pin.valid()) {
+          return "open a namespace of the pod";
+        }
       }
     }
     if (!known) {
       errno = EINVAL;
       return "read the options";
+    }
+  }
+  // All are open: within the user namespace the pins cannot be reached.
+  for (const Kind& kind : kinds) {
+    if (kind.pin.valid() && setns(kind.pin.get(), kind.flag) != 0) {
+      return "join a namespace of the pod";
+    }
+    if (kind.pin.valid() && kind.flag == CLONE_NEWUSER) {
+      if (const char* failure = BecomeRoot()) {
+        return failure;
+      }
     }
   }
   return nullptr;
@@ -105,8 +126,10 @@ const char* DropPrivileges() {
     int pid;
   } header = {0x20080522, 0};  // _LINUX_CAPABILITY_VERSION_3
   const uint32_t none[6] = {};
-  if (setgroups(0, nullptr) != 0 || setresgid(kNobody, kNobody, kNobody) != 0 ||
-      setresuid(kNobody, kNobody, kNobody) != 0) {
+  // EINVAL: a small user namespace has no such ID, and its root is nobody outside.
+  if (setgroups(0, nullptr) != 0 ||
+      (setresgid(kNobody, kNobody, kNobody) != 0 && errno != EINVAL) ||
+      (setresuid(kNobody, kNobody, kNobody) != 0 && errno != EINVAL)) {
     return "change the user";
   }
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || syscall(SYS_capset, &header, none) != 0) {
@@ -159,6 +182,7 @@ int InfraStartMain(int argc, char** argv) {
   CloseFrom(3, -1);
   Fd program;
   const char* failure = SealedSelf(&program);
+  WriteFile("/proc/self/oom_score_adj", "-998");  // if allowed: its end would end the whole pod
   if (failure == nullptr) {
     failure = JoinNamespaces(argc, argv);
   }
@@ -167,7 +191,6 @@ int InfraStartMain(int argc, char** argv) {
   }
   InfraReport report = {kProtocolVersion, -1};
   if (failure == nullptr) {
-    WriteFile("/proc/self/oom_score_adj", "-998");  // if allowed: its end would end the whole pod
     report.pid = fork();
     if (report.pid == 0) {
       setsid();

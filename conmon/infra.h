@@ -10,8 +10,9 @@ namespace davit::conmon {
 
 inline constexpr char kInfraName[] = "davit-infra";
 
-// `--infra [--netns PIN] [--ipcns PIN] [--utsns PIN]`: joins the pod's namespaces, makes a PID
-// namespace and the process in it. Reports on stdout, see InfraReport; then waits for stdin.
+// `--infra [--userns PIN] [--netns PIN] [--ipcns PIN] [--utsns PIN]`: joins the pod's namespaces,
+// makes a PID namespace (which the user namespace owns) and the process in it.
+// Reports on stdout, see InfraReport; then waits for stdin.
 int InfraStartMain(int argc, char** argv);
 
 // The process itself, executed from the copy.

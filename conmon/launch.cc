@@ -15,7 +15,9 @@
 namespace davit::conmon {
 namespace {
 
-// O_CLOEXEC on both; the container's side loses it by dup2.
+// O_CLOEXEC on both; the container's side loses it by dup2. For all users: programs open
+// /dev/stdout anew, and in a user namespace the pipe's owner is nobody. Who may get at it is
+// decided by the kernel's rules for /proc/PID/fd.
 int MakePipe(Fd* reader, Fd* writer) {
   int fds[2];
   if (pipe2(fds, O_CLOEXEC) != 0) {
@@ -23,7 +25,7 @@ int MakePipe(Fd* reader, Fd* writer) {
   }
   reader->Reset(fds[0]);
   writer->Reset(fds[1]);
-  return 0;
+  return fchmod(fds[0], 0666) == 0 ? 0 : errno;
 }
 
 int OpenNull(Fd* fd) {

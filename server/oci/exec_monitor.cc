@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -63,10 +64,19 @@ struct ChildEnds {
   UniqueFd err;
 };
 
+// For all users, as the container's own pipes are: see conmon/launch.cc.
+absl::StatusOr<Pipe> MakeOpenPipe() {
+  ASSIGN_OR_RETURN(Pipe pipe, MakePipe());
+  if (fchmod(pipe.reader.get(), 0666) != 0) {
+    return ErrnoStatus(errno, "set the mode of a pipe");
+  }
+  return pipe;
+}
+
 // Nothing of the node's, /dev/null least of all: crun gives all three to the user of the process.
 absl::StatusOr<ChildEnds> MakePipes(const ExecStreams& streams, RunningExec& exec) {
   ChildEnds child;
-  ASSIGN_OR_RETURN(Pipe in, MakePipe());
+  ASSIGN_OR_RETURN(Pipe in, MakeOpenPipe());
   child.in = std::move(in.reader);
   if (streams.in) {
     exec.in = std::move(in.writer);
@@ -76,7 +86,7 @@ absl::StatusOr<ChildEnds> MakePipes(const ExecStreams& streams, RunningExec& exe
       ASSIGN_OR_RETURN(theirs, OpenOwnNull());
       return absl::OkStatus();
     }
-    ASSIGN_OR_RETURN(Pipe pipe, MakePipe());
+    ASSIGN_OR_RETURN(Pipe pipe, MakeOpenPipe());
     ours = std::move(pipe.reader);
     theirs = std::move(pipe.writer);
     return absl::OkStatus();

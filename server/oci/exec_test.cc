@@ -277,5 +277,14 @@ TEST_F(RuntimeTableTest, FeaturesAreRead) {
   EXPECT_TRUE(runtime->features().user_namespaces);
 }
 
+TEST_F(RuntimeTableTest, RuntimesWithoutFeaturesAreJudgedByTheirName) {
+  config_.runtime.handlers["other"].path = Script("other", "other version 3", "exit 1");
+  const auto table = RuntimeTable::Create(config_, v2_);
+  ASSERT_TRUE(table.ok()) << table.status();
+  EXPECT_TRUE((*table->Find("crun"))->features().user_namespaces);
+  EXPECT_FALSE((*table->Find("other"))->features().user_namespaces);
+  EXPECT_FALSE((*table->Find("runc"))->features().user_namespaces);
+}
+
 }  // namespace
 }  // namespace davit::server::oci

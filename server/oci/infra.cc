@@ -36,7 +36,8 @@ constexpr std::chrono::seconds kCleanupTime{10};
 std::vector<std::string> HelperArgs(const InfraOptions& options) {
   std::vector<std::string> argv = {options.monitor_path, "--infra"};
   for (const auto& [option, pin] :
-       {std::pair<const char*, const std::string&>("--netns", options.net_pin),
+       {std::pair<const char*, const std::string&>("--userns", options.user_pin),
+        {"--netns", options.net_pin},
         {"--ipcns", options.ipc_pin},
         {"--utsns", options.uts_pin}}) {
     if (!pin.empty()) {

@@ -20,7 +20,8 @@ namespace davit::server::oci {
 
 struct InfraOptions {
   std::string monitor_path;
-  std::string net_pin;  // namespaces to join; "" stays in the host's
+  std::string user_pin = {};  // of the user namespace that owns the others
+  std::string net_pin;        // namespaces to join; "" stays in the host's
   std::string ipc_pin;
   std::string uts_pin;
   std::string pid_pin;       // made here; its directory exists

@@ -2,9 +2,11 @@
 #include "server/oci/infra.h"
 
 #include <fcntl.h>
+#include <linux/nsfs.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -41,6 +43,7 @@ class InfraTest : public testing::Test {
     char pattern[] = "/tmp/infra_test.XXXXXX";
     dir_ = mkdtemp(pattern);
     options_ = {.monitor_path = DAVIT_CONMON_PATH,
+                .user_pin = "",
                 .net_pin = dir_ + "/net",
                 .ipc_pin = dir_ + "/ipc",
                 .uts_pin = dir_ + "/uts",
@@ -104,6 +107,49 @@ TEST_F(InfraTest, OwnsNothing) {
   struct stat own = {};
   ASSERT_EQ(stat((proc + "/status").c_str(), &own), 0);
   EXPECT_EQ(own.st_uid, 0U);
+}
+
+TEST_F(InfraTest, LivesInThePodsUserNamespace) {
+  for (const std::string& pin : {options_.net_pin, options_.ipc_pin, options_.uts_pin}) {
+    ASSERT_EQ(UnpinNamespace(pin), absl::OkStatus());
+  }
+  options_.user_pin = dir_ + "/user";
+  for (const char* count : {"65536", "10"}) {  // with and without an ID for nobody
+    const std::string map = std::string("0 200000 ") + count + "\n";
+    ASSERT_EQ(PinNamespaces({.user = options_.user_pin,
+                             .uid_map = map,
+                             .gid_map = map,
+                             .root_uid = 200000,
+                             .net = options_.net_pin,
+                             .ipc = options_.ipc_pin,
+                             .uts = options_.uts_pin,
+                             .hostname = "pod"}),
+              absl::OkStatus());
+    const auto infra = StartInfra(ctx_, options_);
+    ASSERT_TRUE(infra.ok()) << infra.status();
+    auto status = StatusOf(infra->pid);
+    EXPECT_EQ(Words(status["NSpid:"]).back(), "1");
+    EXPECT_EQ(Words(status["Uid:"]).front(), std::string(count) == "10" ? "200000" : "265535");
+    EXPECT_EQ(status["CapEff:"], "0000000000000000");
+    EXPECT_EQ(status["CapBnd:"], "0000000000000000");
+    EXPECT_EQ(status["NoNewPrivs:"], "1");
+    struct stat pinned = {};
+    struct stat own = {};
+    ASSERT_EQ(stat(options_.user_pin.c_str(), &pinned), 0);
+    ASSERT_EQ(stat(fmt::format("/proc/{}/ns/user", infra->pid).c_str(), &own), 0);
+    EXPECT_EQ(pinned.st_ino, own.st_ino);
+    const int pin = open(options_.pid_pin.c_str(), O_RDONLY | O_CLOEXEC);
+    const UniqueFd owner(ioctl(pin, NS_GET_USERNS));
+    close(pin);
+    ASSERT_EQ(fstat(owner.get(), &own), 0);
+    EXPECT_EQ(pinned.st_ino, own.st_ino) << "the PID namespace belongs to it";
+    EXPECT_TRUE(ListDir(fmt::format("/proc/{}/root/", infra->pid))->empty());
+    ASSERT_EQ(StopInfra(ctx_, infra->pid, infra->start_time, options_.pid_pin), absl::OkStatus());
+    for (const std::string& each :
+         {options_.user_pin, options_.net_pin, options_.ipc_pin, options_.uts_pin}) {
+      ASSERT_EQ(UnpinNamespace(each), absl::OkStatus());
+    }
+  }
 }
 
 TEST_F(InfraTest, LivesInThePodsNamespaces) {

@@ -30,9 +30,7 @@ RuntimeFeatures ParseFeatures(const nlohmann::json& document) {
   RuntimeFeatures features;
   features.recursive_read_only_mounts = ArrayHolds(JsonChild(document, "mountOptions"), "rro");
   const nlohmann::json& linux_part = JsonChild(document, "linux");
-  const nlohmann::json& idmap = JsonChild(JsonChild(linux_part, "mountExtensions"), "idmap");
-  features.user_namespaces =
-      ArrayHolds(JsonChild(linux_part, "namespaces"), "user") && JsonBool(idmap, "enabled");
+  features.user_namespaces = ArrayHolds(JsonChild(linux_part, "namespaces"), "user");
   return features;
 }
 
@@ -66,10 +64,11 @@ absl::Status Runtime::Probe(Context& ctx) {
   version_ = words.back();
   auto features = Run(ctx, Command({path_, "features"}));
   RETURN_IF_ERROR(features.status());
-  if (features->exit.code == 0) {  // runtimes before the features document do not know the command
-    if (const auto document = ParseJson(features->out, "features of " + path_); document.ok()) {
-      features_ = ParseFeatures(*document);
-    }
+  if (features->exit.code != 0) {  // runtimes before the features document do not know the command
+    features_.user_namespaces = program_ == "crun";  // has always had them
+  } else if (const auto document = ParseJson(features->out, "features of " + path_);
+             document.ok()) {
+    features_ = ParseFeatures(*document);
   }
   return absl::OkStatus();
 }

@@ -21,7 +21,7 @@ namespace davit::server::oci {
 
 struct RuntimeFeatures {
   bool recursive_read_only_mounts = false;
-  bool user_namespaces = false;
+  bool user_namespaces = false;  // runs containers in one; davit itself makes ID-mapped mounts
 };
 
 struct ExecOptions {
