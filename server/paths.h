@@ -4,9 +4,9 @@
 // layers). Everything here lives under the run directory and is gone after a reboot:
 //
 //   <run>/davit.sock  lock
-//   <run>/sandboxes/<id>/{net,ipc,uts,pid}     namespace pins
-//                        {resolv.conf,hostname,hosts}  shm/ (tmpfs)  infra/
-//   <run>/containers/<id>/{bundle/config.json,rootfs/,pid,exit,ctl,exec/}
+//   <run>/sandboxes/<id>/{user,net,ipc,uts,pid}   namespace pins
+//                        {resolv.conf,hostname,hosts}  shm/ (tmpfs)  sys/
+//   <run>/containers/<id>/{bundle/config.json,rootfs/,pid,exit,ctl,exec/,mapped-mounts/}
 //   <run>/runtime/<handler>/                   state of the OCI runtime
 #pragma once
 
@@ -22,7 +22,7 @@ class Paths {
   [[nodiscard]] std::string Sandboxes() const { return run_ + "/sandboxes"; }
   [[nodiscard]] std::string Containers() const { return run_ + "/containers"; }
   [[nodiscard]] std::string Sandbox(const std::string& id) const { return Sandboxes() + "/" + id; }
-  // kind: net, ipc, uts, pid
+  // kind: user, net, ipc, uts, pid
   [[nodiscard]] std::string Pin(const std::string& id, const std::string& kind) const {
     return Sandbox(id) + "/" + kind;
   }
@@ -34,6 +34,8 @@ class Paths {
   }
   [[nodiscard]] std::string Hosts(const std::string& id) const { return Sandbox(id) + "/hosts"; }
   [[nodiscard]] std::string Shm(const std::string& id) const { return Sandbox(id) + "/shm"; }
+  // A read-only copy of the host's /sys, for a pod that can have no other.
+  [[nodiscard]] std::string HostSys(const std::string& id) const { return Sandbox(id) + "/sys"; }
   [[nodiscard]] std::string Container(const std::string& id) const {
     return Containers() + "/" + id;
   }
@@ -46,6 +48,10 @@ class Paths {
   // A container that joins another's PID namespace pins it here.
   [[nodiscard]] std::string TargetPid(const std::string& id) const {
     return Container(id) + "/pidns";
+  }
+  // ID-mapped copies of the request's mounts, by their index.
+  [[nodiscard]] std::string MappedMounts(const std::string& id) const {
+    return Container(id) + "/mapped-mounts";
   }
   [[nodiscard]] std::string ExecScratch(const std::string& id) const {
     return Container(id) + "/exec";

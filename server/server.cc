@@ -40,6 +40,7 @@
 #include "server/stats/writable_usage.h"
 #include "server/storage_health.h"
 #include "server/streaming/server.h"
+#include "server/user_namespaces.h"
 #include "server/version.h"
 
 namespace davit::server {
@@ -197,7 +198,9 @@ class Daemon {
                          .own_capabilities = own_capabilities_,
                          .lowest_oom_score_adj = LowestOomScoreAdj(),
                          .health = health_.get(),
-                         .host_ports = &host_ports_});
+                         .host_ports = &host_ports_,
+                         .user_namespaces = ProbeUserNamespaces(config_.storage.run)});
+    log::IfError(node_->user_namespaces, "offer user namespaces to pods");
     exits_->Attach(*node_);
     return absl::OkStatus();
   }

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
+#include <cerrno>
 #include <chrono>
 #include <map>
 #include <memory>
@@ -21,6 +24,7 @@
 #include "server/container/declared_volumes.h"
 #include "server/container/image_volumes.h"
 #include "server/container/log_options.h"
+#include "server/container/mapped_mounts.h"
 #include "server/container/mount_sources.h"
 #include "server/container/pid_namespace.h"
 #include "server/container/rootfs_size.h"
@@ -30,6 +34,8 @@
 #include "server/image/image_view.h"
 #include "server/paths.h"
 #include "server/sandbox/pod_config.h"
+#include "server/sandbox/sandbox_files.h"
+#include "server/sandbox/user_namespace.h"
 #include "server/spec/rootfs_prep.h"
 #include "server/spec/spec.h"
 #include "server/state/state_db.h"
@@ -77,6 +83,7 @@ struct Creation {
   image::ImageConfig image_config;
   std::string rootfs;
   std::map<int, std::string> image_volumes;
+  std::map<int, std::string> mapped_mounts;
 };
 
 absl::StatusOr<std::shared_ptr<const Container::Record>> NewRecord(
@@ -121,6 +128,12 @@ void FillNamespaceInput(const Creation& creation, const Paths& paths, spec::Spec
   if (!HostIpc(config)) {
     input.namespaces.ipc = paths.Pin(sandbox.id(), "ipc");
   }
+  if (spec::HasUserNamespace(config)) {
+    input.namespaces.user = paths.Pin(sandbox.id(), "user");
+  }
+  if (NeedsHostSys(config)) {
+    input.host_sys = paths.HostSys(sandbox.id());
+  }
   input.shm = HostIpc(config) ? "/dev/shm" : paths.Shm(sandbox.id());
   input.resolv_conf = paths.ResolvConf(sandbox.id());
   input.hostname_file = paths.Hostname(sandbox.id());
@@ -159,15 +172,16 @@ std::string AccountFile(const Paths& paths, const std::string& id, const char* n
   return JoinPath(paths.Bundle(id), name);
 }
 
-absl::Status WriteAccountFiles(const Paths& paths, const std::string& id,
+absl::Status WriteAccountFiles(const Creation& creation, const Paths& paths, const std::string& id,
                                const spec::SpecOutput& output) {
-  if (!output.passwd.empty()) {
-    RETURN_IF_ERROR(
-        WriteFileAtomic(AccountFile(paths, id, "passwd"), output.passwd, kAccountFileMode));
+  for (const auto& [name, text] : {std::pair("passwd", &output.passwd), {"group", &output.group}}) {
+    if (!text->empty()) {
+      const std::string path = AccountFile(paths, id, name);
+      RETURN_IF_ERROR(WriteFileAtomic(path, *text, kAccountFileMode));
+      RETURN_IF_ERROR(GiveToPodRoot(creation.sandbox->config(), path));
+    }
   }
-  return output.group.empty()
-             ? absl::OkStatus()
-             : WriteFileAtomic(AccountFile(paths, id, "group"), output.group, kAccountFileMode);
+  return absl::OkStatus();
 }
 
 absl::Status WriteSpec(Creation& creation, Container& container) {
@@ -176,8 +190,9 @@ absl::Status WriteSpec(Creation& creation, Container& container) {
   const Paths paths(node.config.storage.run);
   ASSIGN_OR_RETURN(const UniqueFd root, Open(creation.rootfs, O_PATH | O_DIRECTORY));
   ASSIGN_OR_RETURN(auto declared_volumes,
-                   PrepareDeclaredVolumes(node, *record, creation.image_config, root.get()));
-  RETURN_IF_ERROR(spec::LinkMtab(root.get()));
+                   PrepareDeclaredVolumes(node, *record, creation.image_config, root.get(),
+                                          PodRoot(creation.sandbox->config())));
+  RETURN_IF_ERROR(spec::LinkMtab(root.get(), PodRoot(creation.sandbox->config())));
   spec::SpecInput input{.sandbox = creation.sandbox->config(),
                         .container = record->config(),
                         .image = creation.image_config,
@@ -187,6 +202,7 @@ absl::Status WriteSpec(Creation& creation, Container& container) {
   input.rootfs = creation.rootfs;
   input.root_fd = root.get();
   input.image_volumes = creation.image_volumes;
+  input.mapped_mounts = creation.mapped_mounts;
   input.declared_volumes = std::move(declared_volumes);
   input.passwd_path = AccountFile(paths, record->id(), "passwd");
   input.group_path = AccountFile(paths, record->id(), "group");
@@ -195,7 +211,7 @@ absl::Status WriteSpec(Creation& creation, Container& container) {
   RETURN_IF_ERROR(MakeDirs(paths.Bundle(record->id())));
   RETURN_IF_ERROR(ChoosePidNamespace(node, *creation.sandbox, *record, input.namespaces));
   ASSIGN_OR_RETURN(const spec::SpecOutput output, spec::BuildSpec(input));
-  RETURN_IF_ERROR(WriteAccountFiles(paths, record->id(), output));
+  RETURN_IF_ERROR(WriteAccountFiles(creation, paths, record->id(), output));
   RETURN_IF_ERROR(WriteFileAtomic(paths.SpecFile(record->id()), output.config_json));
   // Saved with the row that says CREATED.
   auto next = std::make_shared<Container::Record>(*record);
@@ -207,13 +223,27 @@ absl::Status WriteSpec(Creation& creation, Container& container) {
 
 absl::StatusOr<storage::RootfsSpec> PlanRootfs(const Creation& creation,
                                                const Container::Record& record) {
-  storage::RootfsSpec rootfs;
+  storage::RootfsSpec rootfs{.mappings = PodIdMappings(creation.sandbox->config())};
   const auto& handlers = creation.node.config.runtime.handlers;
   if (const auto handler = handlers.find(record.handler()); handler != handlers.end()) {
     ASSIGN_OR_RETURN(rootfs.size_limit, RootfsSize(creation.sandbox->config(), record.config(),
                                                    handler->second.allowed_annotations));
   }
   return rootfs;
+}
+
+// The OCI runtime looks its root file system up by path as root of the pod's user namespace. The
+// directories above are open for passing (server/user_namespaces.h); this one is for that root
+// alone.
+absl::Status LetPodRootPass(const Creation& creation, const std::string& directory) {
+  if (!spec::HasUserNamespace(creation.sandbox->config())) {
+    return absl::OkStatus();
+  }
+  if (chown(directory.c_str(), 0, PodRoot(creation.sandbox->config()).gid) != 0 ||
+      chmod(directory.c_str(), 0710) != 0) {
+    return ErrnoStatus(errno, "let the root of a user namespace pass " + directory);
+  }
+  return absl::OkStatus();
 }
 
 absl::Status Build(Creation& creation, Context& ctx, Container& container) {
@@ -228,11 +258,16 @@ absl::Status Build(Creation& creation, Context& ctx, Container& container) {
   ctx.SetStage("mount root file system");
   // Mounted here and not at the start: the user of the image is looked up in it.
   ASSIGN_OR_RETURN(creation.rootfs, node.storage.MountRootfs(id, {}));
+  const Paths paths(node.config.storage.run);
+  RETURN_IF_ERROR(LetPodRootPass(creation, paths.Container(id)));
   RETURN_IF_ERROR(failpoint::Hit("create_container.after_mount"));
-  ASSIGN_OR_RETURN(creation.image_volumes, MountImageVolumes(node, ctx, *container.record()));
+  ASSIGN_OR_RETURN(
+      creation.image_volumes,
+      MountImageVolumes(node, ctx, *container.record(), PodIdMappings(creation.sandbox->config())));
   RETURN_IF_ERROR(failpoint::Hit("create_container.after_volumes"));
   RETURN_IF_ERROR(
       MakeMountSources(container.record()->config(), node.config.runtime.mount_sources_to_reject));
+  ASSIGN_OR_RETURN(creation.mapped_mounts, MakeMappedMounts(paths, *container.record()));
   ctx.SetStage("build OCI config");
   RETURN_IF_ERROR(WriteSpec(creation, container));
   RETURN_IF_ERROR(MakeLogDirectory(container.record()->log_path()));
@@ -263,7 +298,8 @@ absl::StatusOr<std::string> CreateNew(Node& node, Context& ctx, const Sandbox& s
                     .image = std::move(image),
                     .image_config = std::move(image_config),
                     .rootfs = "",
-                    .image_volumes = {}};
+                    .image_volumes = {},
+                    .mapped_mounts = {}};
   ASSIGN_OR_RETURN(const auto record, NewRecord(creation, ctx, config, name));
   // What StartContainer will need of the annotations is refused here, where a request can be
   // mended.

@@ -31,13 +31,15 @@ absl::Status CopyOwnerAndMode(int root_fd, const std::string& path, const std::s
 }  // namespace
 
 absl::StatusOr<std::map<std::string, std::string>> PrepareDeclaredVolumes(
-    Node& node, const Container::Record& record, const image::ImageConfig& image, int root_fd) {
+    Node& node, const Container::Record& record, const image::ImageConfig& image, int root_fd,
+    const Owner& pod_root) {
   std::map<std::string, std::string> binds;
   const std::string& policy = node.config.image.volumes;
   if (policy == "ignore") {
     return binds;
   }
-  ASSIGN_OR_RETURN(const auto paths, spec::MakeDeclaredVolumes(root_fd, image, record.config()));
+  ASSIGN_OR_RETURN(const auto paths,
+                   spec::MakeDeclaredVolumes(root_fd, image, record.config(), pod_root));
   if (policy != "bind") {
     return binds;
   }

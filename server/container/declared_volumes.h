@@ -9,6 +9,7 @@
 
 #include "absl/status/statusor.h"
 
+#include "base/rooted_path.h"
 #include "image/image_config.h"
 #include "server/node.h"
 
@@ -19,6 +20,7 @@ namespace davit::server {
 // -> host path; empty unless image.volumes is "bind". A volume begins empty, with owner and mode of
 // the image's directory.
 absl::StatusOr<std::map<std::string, std::string>> PrepareDeclaredVolumes(
-    Node& node, const Container::Record& record, const image::ImageConfig& image, int root_fd);
+    Node& node, const Container::Record& record, const image::ImageConfig& image, int root_fd,
+    const Owner& pod_root);
 
 }  // namespace davit::server

@@ -69,9 +69,9 @@ absl::StatusOr<std::string> ResolveSubPath(const std::string& root, const v1::Mo
 }
 
 absl::StatusOr<std::string> MountOne(Node& node, const std::string& container_id,
-                                     const v1::Mount& mount) {
-  ASSIGN_OR_RETURN(const std::string root,
-                   node.storage.MountImageVolume(container_id, mount.image().image_ref()));
+                                     const v1::Mount& mount, const storage::IdMappings& mappings) {
+  ASSIGN_OR_RETURN(const std::string root, node.storage.MountImageVolume(
+                                               container_id, mount.image().image_ref(), mappings));
   return ResolveSubPath(root, mount);
 }
 
@@ -93,7 +93,8 @@ absl::Status ResolveImageVolumes(const Node& node, Context& ctx, const std::stri
 }
 
 absl::StatusOr<std::map<int, std::string>> MountImageVolumes(Node& node, Context& ctx,
-                                                             const Container::Record& record) {
+                                                             const Container::Record& record,
+                                                             const storage::IdMappings& mappings) {
   std::map<int, std::string> paths;
   for (int i = 0; i < record.config().mounts_size(); ++i) {
     const v1::Mount& mount = record.config().mounts(i);
@@ -102,7 +103,7 @@ absl::StatusOr<std::map<int, std::string>> MountImageVolumes(Node& node, Context
     }
     ctx.SetStage("mount image volume " + mount.image().image());
     RETURN_IF_ERROR(ctx.Check());
-    auto path = MountOne(node, record.id(), mount);
+    auto path = MountOne(node, record.id(), mount, mappings);
     if (!path.ok()) {
       return VolumeError(path.status(), i);
     }

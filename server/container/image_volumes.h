@@ -27,8 +27,9 @@ absl::Status ResolveImageVolumes(const Node& node, Context& ctx, const std::stri
 // Mounts them and resolves sub paths beneath the images' roots, whatever their symlinks say: host
 // paths by the index of the mount. What was mounted stays until storage's ReleaseImageVolumes, also
 // after a failure. NotFound for a sub path that does not exist, FailedPrecondition for one that is
-// no directory.
+// no directory. `mappings` are of the pod's user namespace.
 absl::StatusOr<std::map<int, std::string>> MountImageVolumes(Node& node, Context& ctx,
-                                                             const Container::Record& record);
+                                                             const Container::Record& record,
+                                                             const storage::IdMappings& mappings);
 
 }  // namespace davit::server

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/mount.h"
 #include "base/status.h"
+#include "server/container/mapped_mounts.h"
 #include "server/container/stop.h"
 #include "server/events/publish.h"
 #include "server/paths.h"
@@ -65,6 +66,8 @@ absl::Status ReleaseContainer(Node& node, Context& ctx, Container& container) {
     RETURN_IF_ERROR(node.cgroup_manager.Remove(container.record()->cgroup()));
     RETURN_IF_ERROR(Update(node, container, [](auto& next) { next.set_runtime_state(false); }));
   }
+  ctx.SetStage("unmount ID-mapped mounts");
+  RETURN_IF_ERROR(ReleaseMappedMounts(Paths(node.config.storage.run), *container.record()));
   ctx.SetStage("unmount root file system");
   return node.storage.UnmountRootfs(container.id());
 }

@@ -24,14 +24,14 @@ void AddCondition(runtime::v1::RuntimeStatus& status, const char* type, const ab
   }
 }
 
-void AddHandler(runtime::v1::StatusResponse& response, const std::string& name,
+void AddHandler(const Node& node, runtime::v1::StatusResponse& response, const std::string& name,
                 const oci::Runtime& runtime) {
   auto* handler = response.add_runtime_handlers();
   handler->set_name(name);
   handler->mutable_features()->set_recursive_read_only_mounts(
       runtime.features().recursive_read_only_mounts);
-  // User namespaces of pods stay off, whatever the runtime can do: RunPodSandbox refuses them, and
-  // the kubelet asks for them where they are announced.
+  handler->mutable_features()->set_user_namespaces(node.user_namespaces.ok() &&
+                                                   runtime.features().user_namespaces);
 }
 
 nlohmann::json DescribeRuntimes(const oci::RuntimeTable& table) {
@@ -62,6 +62,7 @@ std::string VerboseInfo(const Node& node) {
       {"images", node.storage.ListImages().size()},
       {"signaturePolicy", node.policy.Describe()},
       {"rootfsSizeLimits", SizeLimits(node)},
+      {"userNamespaces", node.user_namespaces.ok() ? "yes" : Message(node.user_namespaces)},
   };
   if (const absl::Status registries = node.puller.reload_error(); !registries.ok()) {
     info["registriesError"] = Message(registries);
@@ -86,13 +87,14 @@ absl::StatusOr<runtime::v1::StatusResponse> Status(Node& node, Context& /*ctx*/,
                "NetworkPluginNotReady");
   // The kubelet looks the default handler up under the empty name.
   if (auto fallback = node.runtimes.Find(""); fallback.ok()) {
-    AddHandler(response, "", **fallback);
+    AddHandler(node, response, "", **fallback);
   }
   for (const auto& runtime : node.runtimes.List()) {
-    AddHandler(response, runtime->name(), *runtime);
+    AddHandler(node, response, runtime->name(), *runtime);
   }
   response.mutable_features()->set_supplemental_groups_policy(true);
   response.mutable_features()->set_mount_options(true);
+  response.mutable_features()->set_user_namespaces_host_network(node.user_namespaces.ok());
   if (request.verbose()) {
     (*response.mutable_info())["info"] = VerboseInfo(node);
     (*response.mutable_info())["config"] = config::ToYaml(node.config);

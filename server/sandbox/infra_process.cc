@@ -12,6 +12,7 @@
 #include "server/oci/infra.h"
 #include "server/paths.h"
 #include "server/sandbox/pod_config.h"
+#include "server/spec/spec.h"
 #include "server/update.h"
 
 namespace davit::server {
@@ -42,6 +43,7 @@ absl::Status StartInfraProcess(Node& node, Context& ctx, Sandbox& sandbox) {
   const bool host_network = HostNetwork(record->config());
   oci::InfraOptions options;
   options.monitor_path = node.monitor_path;
+  options.user_pin = pin(!spec::HasUserNamespace(record->config()), "user");
   options.net_pin = pin(host_network, "net");
   options.uts_pin = pin(host_network, "uts");
   options.ipc_pin = pin(HostIpc(record->config()), "ipc");

@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "base/status.h"
 #include "base/text.h"
+#include "server/sandbox/user_namespace.h"
 #include "server/spec/spec.h"
 
 namespace davit::server {
@@ -126,18 +127,6 @@ absl::Status CheckPorts(const v1::PodSandboxConfig& config) {
   return absl::OkStatus();
 }
 
-absl::Status CheckUserNamespace(const v1::NamespaceOption& options) {
-  if (!options.has_userns_options() || options.userns_options().mode() == v1::NODE) {
-    return absl::OkStatus();
-  }
-  if (options.userns_options().mode() == v1::POD) {
-    return Unimplemented(
-        "sandbox config: a user namespace of the pod's own (userns_options.mode POD) is not "
-        "implemented by this version of davit");
-  }
-  return InvalidArgument("sandbox config: namespace_options.userns_options.mode is POD or NODE");
-}
-
 absl::Status CheckNamespaces(const v1::PodSandboxConfig& config) {
   const auto& options = config.linux().security_context().namespace_options();
   for (const auto mode : {options.network(), options.ipc()}) {
@@ -156,7 +145,7 @@ absl::Status CheckNamespaces(const v1::PodSandboxConfig& config) {
         "sandbox config: namespace_options.target_id is set: only a container can join another's "
         "PID namespace");
   }
-  return CheckUserNamespace(options);
+  return CheckUserNamespace(config);
 }
 
 absl::Status CheckProfile(const char* field, const v1::SecurityProfile& profile) {
@@ -296,6 +285,11 @@ std::map<std::string, std::string> PodSysctls(const v1::PodSandboxConfig& config
   }
   for (const auto& [key, value] : config.linux().sysctls()) {
     all[key] = value;
+  }
+  for (const char* key : {"net.ipv4.ping_group_range", "net/ipv4/ping_group_range"}) {
+    if (const auto range = all.find(key); range != all.end()) {
+      range->second = HostPingGroupRange(range->second, PodIdMappings(config));
+    }
   }
   return all;
 }

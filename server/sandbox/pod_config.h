@@ -15,7 +15,7 @@
 namespace davit::server {
 
 // Metadata, hostname, log directory, DNS, ports, namespaces and sysctls. InvalidArgument names the
-// field; Unimplemented for a user namespace of the pod's own.
+// field.
 absl::Status CheckPodConfig(const runtime::v1::PodSandboxConfig& config);
 
 // name_namespace_uid_attempt, each part escaped so that no two pods share a name.
@@ -34,7 +34,7 @@ std::string PodHostname(const runtime::v1::PodSandboxConfig& config);
 std::string LogDirectory(const runtime::v1::PodSandboxConfig& config, const config::Runtime& node);
 
 // The node's defaults under the request's. Defaults for a namespace that is the host's are left
-// out.
+// out. IDs are the host's: those of a pod with a user namespace of its own are translated.
 std::map<std::string, std::string> PodSysctls(const runtime::v1::PodSandboxConfig& config,
                                               const config::Runtime& node);
 

@@ -56,10 +56,6 @@ TEST(PodConfig, WhatIsWrongIsRefusedByName) {
        [](auto& c) { c.mutable_linux()->mutable_resources()->set_cpu_quota(-5); }},
       {"linux.overhead",
        [](auto& c) { c.mutable_linux()->mutable_overhead()->set_memory_limit_in_bytes(-5); }},
-      {"userns_options",
-       [](auto& c) { Namespaces(c)->mutable_userns_options()->set_mode(v1::CONTAINER); }},
-      {"userns_options",
-       [](auto& c) { Namespaces(c)->mutable_userns_options()->set_mode(v1::TARGET); }},
   };
   for (const auto& [field, change] : cases) {
     v1::PodSandboxConfig config = Good();
@@ -68,9 +64,6 @@ TEST(PodConfig, WhatIsWrongIsRefusedByName) {
     EXPECT_TRUE(absl::IsInvalidArgument(status)) << field << ": " << status;
     EXPECT_NE(std::string(status.message()).find(field), std::string::npos) << status;
   }
-  v1::PodSandboxConfig user_namespace = Good();
-  Namespaces(user_namespace)->mutable_userns_options()->set_mode(v1::POD);
-  EXPECT_TRUE(absl::IsUnimplemented(CheckPodConfig(user_namespace)));
 }
 
 TEST(PodConfig, SecurityOfThePodItselfIsChecked) {

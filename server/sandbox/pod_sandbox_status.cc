@@ -8,6 +8,7 @@
 #include "server/container/read_rpcs.h"
 #include "server/paths.h"
 #include "server/sandbox/read_rpcs.h"
+#include "server/spec/spec.h"
 
 namespace davit::server {
 namespace {
@@ -43,6 +44,9 @@ std::string VerboseInfo(const Node& node, const Sandbox::Record& record) {
   const auto network = record.config().linux().security_context().namespace_options().network();
   if (network != runtime::v1::NODE) {
     info["netns"] = paths.Pin(record.id(), "net");
+  }
+  if (spec::HasUserNamespace(record.config())) {
+    info["userns"] = paths.Pin(record.id(), "user");
   }
   if (auto result = ParseJson(record.cni_result(), "CNI result"); result.ok()) {
     info["cniResult"] = *std::move(result);

@@ -18,8 +18,11 @@
 #include "server/sandbox/sandbox_network.h"
 #include "server/sandbox/sandbox_rpcs.h"
 #include "server/sandbox/teardown.h"
+#include "server/sandbox/user_namespace.h"
+#include "server/spec/spec.h"
 #include "server/state/state_db.h"
 #include "server/update.h"
+#include "server/user_namespaces.h"
 
 namespace davit::server {
 namespace {
@@ -42,6 +45,12 @@ absl::Status MakeNamespaces(Node& node, Context& /*ctx*/, Sandbox& sandbox) {
   }
   if (!HostIpc(config)) {
     wanted.ipc = paths.Pin(record->id(), "ipc");
+  }
+  if (const storage::IdMappings mappings = PodIdMappings(config); !mappings.empty()) {
+    wanted.user = paths.Pin(record->id(), "user");
+    wanted.uid_map = storage::KernelMap(mappings.uids);
+    wanted.gid_map = storage::KernelMap(mappings.gids);
+    wanted.root_uid = PodRoot(config).uid;
   }
   if (wanted.net.empty() && wanted.ipc.empty()) {
     return absl::OkStatus();
@@ -180,6 +189,9 @@ absl::StatusOr<v1::RunPodSandboxResponse> RunPodSandbox(Node& node, Context& ctx
                                                         const v1::RunPodSandboxRequest& request) {
   RETURN_IF_ERROR(CheckPodConfig(request.config()));
   RETURN_IF_ERROR(node.runtimes.Find(request.runtime_handler()).status());
+  if (spec::HasUserNamespace(request.config())) {
+    RETURN_IF_ERROR(UserNamespacesOf(node, request.runtime_handler()));
+  }
   const std::string name = SandboxName(request.config().metadata());
   auto work = [&node, request, name](Context& op) { return FindOrRun(node, op, request, name); };
   ASSIGN_OR_RETURN(

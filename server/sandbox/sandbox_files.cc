@@ -5,10 +5,13 @@
 
 #include "base/file.h"
 #include "base/mount.h"
+#include "base/mount_tree.h"
 #include "base/namespace.h"
 #include "base/status.h"
 #include "server/sandbox/pod_config.h"
 #include "server/sandbox/resolv_conf.h"
+#include "server/sandbox/user_namespace.h"
+#include "server/spec/spec.h"
 
 namespace davit::server {
 namespace {
@@ -16,7 +19,17 @@ namespace {
 constexpr uint64_t kShmBytes = uint64_t{64} << 20U;
 constexpr mode_t kWorldReadable = 0644;  // every user of the container reads them
 
+absl::Status WriteForPod(const runtime::v1::PodSandboxConfig& config, const std::string& path,
+                         const std::string& text) {
+  RETURN_IF_ERROR(WriteFileAtomic(path, text, kWorldReadable));
+  return GiveToPodRoot(config, path);
+}
+
 }  // namespace
+
+bool NeedsHostSys(const runtime::v1::PodSandboxConfig& config) {
+  return spec::HasUserNamespace(config) && HostNetwork(config);
+}
 
 absl::Status MakeSandboxDir(const Paths& paths, const std::string& id) {
   return MakeDirs(paths.Sandbox(id));
@@ -28,13 +41,16 @@ absl::Status MakeSandboxFiles(const Paths& paths, const Sandbox::Record& record)
     const std::string shm = paths.Shm(record.id());
     RETURN_IF_ERROR(MakeDirs(shm));
     RETURN_IF_ERROR(MountTmpfs(shm, kShmBytes));
+    RETURN_IF_ERROR(GiveToPodRoot(config, shm));
+  }
+  if (NeedsHostSys(config)) {
+    RETURN_IF_ERROR(AttachMountTree("/sys", paths.HostSys(record.id()), {.readonly = true}));
   }
   const auto& dns = config.dns_config();
   const bool own_dns = dns.servers_size() + dns.searches_size() + dns.options_size() > 0;
-  RETURN_IF_ERROR(WriteFileAtomic(
-      paths.ResolvConf(record.id()),
-      own_dns ? ResolvConfText(dns) : HostResolvConf(HostNetwork(config)), kWorldReadable));
-  return WriteFileAtomic(paths.Hostname(record.id()), PodHostname(config) + "\n", kWorldReadable);
+  RETURN_IF_ERROR(WriteForPod(config, paths.ResolvConf(record.id()),
+                              own_dns ? ResolvConfText(dns) : HostResolvConf(HostNetwork(config))));
+  return WriteForPod(config, paths.Hostname(record.id()), PodHostname(config) + "\n");
 }
 
 absl::Status MakeHostsFile(const Paths& paths, const Sandbox::Record& record) {
@@ -45,13 +61,14 @@ absl::Status MakeHostsFile(const Paths& paths, const Sandbox::Record& record) {
     text = HostsText(PodHostname(record.config()),
                      std::vector<std::string>(record.ips().begin(), record.ips().end()));
   }
-  return WriteFileAtomic(paths.Hosts(record.id()), text, kWorldReadable);
+  return WriteForPod(record.config(), paths.Hosts(record.id()), text);
 }
 
 absl::Status ReleaseSandboxMounts(const Paths& paths, const std::string& id) {
-  for (const char* kind : {"net", "ipc", "uts", "pid"}) {
+  for (const char* kind : {"net", "ipc", "uts", "pid", "user"}) {
     RETURN_IF_ERROR(UnpinNamespace(paths.Pin(id, kind)));
   }
+  RETURN_IF_ERROR(Unmount(paths.HostSys(id)));
   return Unmount(paths.Shm(id));
 }
 

@@ -13,13 +13,17 @@
 
 namespace davit::server {
 
+// sysfs shows a network namespace, and who mounts it must own that: the root of a pod's user
+// namespace does not own the host's. Such a pod gets a read-only copy of the host's /sys.
+bool NeedsHostSys(const runtime::v1::PodSandboxConfig& config);
+
 absl::Status MakeSandboxDir(const Paths& paths, const std::string& id);
 // All but hosts, which needs the addresses.
 absl::Status MakeSandboxFiles(const Paths& paths, const Sandbox::Record& record);
 absl::Status MakeHostsFile(const Paths& paths, const Sandbox::Record& record);
 
-// Unmounts what lies below (shm, namespace pins) and removes the files but the directory itself.
-// Idempotent.
+// Unmounts what lies below (shm, sys, namespace pins) and removes the files but the directory
+// itself. Idempotent.
 absl::Status ReleaseSandboxMounts(const Paths& paths, const std::string& id);
 absl::Status RemoveSandboxDir(const Paths& paths, const std::string& id);
 

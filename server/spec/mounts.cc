@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <limits.h>
 #include <stdlib.h>
+#include <sys/statvfs.h>
 
 #include <algorithm>
 #include <array>
@@ -21,6 +22,8 @@ namespace {
 
 using Options = std::vector<std::string>;
 
+constexpr int kTtyGroup = 5;
+
 // Ordered by what it asks of the root mount.
 enum class RootPropagation { kDefault, kSlave, kShared };
 
@@ -40,12 +43,19 @@ void AddKernelMounts(const SpecInput& input, std::vector<Mount>& mounts) {
   mounts.push_back({"/proc", "proc", "proc", {"nosuid", "noexec", "nodev"}});
   mounts.push_back(
       {"/dev", "tmpfs", "tmpfs", {"nosuid", "strictatime", "mode=755", "size=65536k"}});
-  mounts.push_back({"/dev/pts",
-                    "devpts",
-                    "devpts",
-                    {"nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"}});
+  Options terminals = {"nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"};
+  const auto& pod = input.sandbox.linux().security_context().namespace_options();
+  if (!HasUserNamespace(input.sandbox) || IsMapped(pod.userns_options().gids(), kTtyGroup)) {
+    terminals.push_back(fmt::format("gid={}", kTtyGroup));
+  }
+  mounts.push_back({"/dev/pts", "devpts", "devpts", std::move(terminals)});
   mounts.push_back({"/dev/mqueue", "mqueue", "mqueue", {"nosuid", "noexec", "nodev"}});
-  mounts.push_back({"/sys", "sysfs", "sysfs", {"nosuid", "noexec", "nodev", access}});
+  if (input.host_sys.empty()) {
+    mounts.push_back({"/sys", "sysfs", "sysfs", {"nosuid", "noexec", "nodev", access}});
+  } else {
+    mounts.push_back(
+        {"/sys", "bind", input.host_sys, {"rbind", "rprivate", "nosuid", "noexec", "nodev", "ro"}});
+  }
   // Runtimes take type cgroup for v2 as well.
   mounts.push_back(
       {"/sys/fs/cgroup", "cgroup", "cgroup", {"nosuid", "noexec", "nodev", "relatime", access}});
@@ -85,11 +95,16 @@ absl::Status RefuseUnsupported(const SpecInput& input, const runtime::v1::Mount&
   if (!mount.image_sub_path().empty() && !IsImageVolume(mount)) {
     return InvalidArgument("{}image_sub_path: needs image", where);
   }
-  if (mount.uidmappings_size() > 0) {
-    return Unimplemented("{}uidMappings: id-mapped mounts are not supported", where);
+  if (IsMappedMount(mount) && (mount.uidmappings_size() == 0 || mount.gidmappings_size() == 0)) {
+    return InvalidArgument("{}{}: is empty; an ID-mapped mount needs users and groups", where,
+                           mount.uidmappings_size() == 0 ? "uidMappings" : "gidMappings");
   }
-  if (mount.gidmappings_size() > 0) {
-    return Unimplemented("{}gidMappings: id-mapped mounts are not supported", where);
+  if (mount.propagation() == runtime::v1::PROPAGATION_BIDIRECTIONAL &&
+      (IsMappedMount(mount) || HasUserNamespace(input.sandbox))) {
+    return InvalidArgument(
+        "{}propagation PROPAGATION_BIDIRECTIONAL: no mount comes to the host out of {}; "
+        "PROPAGATION_HOST_TO_CONTAINER is possible",
+        where, IsMappedMount(mount) ? "an ID-mapped mount" : "a user namespace");
   }
   // Nothing is mounted beneath an image volume.
   if (mount.recursive_read_only() && !IsImageVolume(mount) && !input.recursive_read_only_mounts) {
@@ -203,6 +218,13 @@ absl::StatusOr<Mount> ImageVolume(const SpecInput& input, int index,
   if (source == input.image_volumes.end()) {
     return Internal("mounts[{}].image: is not mounted on the host", index);
   }
+  if (const auto& mount = input.container.mounts(index);
+      IsMappedMount(mount) && !IsMappedAsPod(input, mount)) {
+    return InvalidArgument(
+        "mounts[{}].uidMappings: an image volume has the owners that the pod's user namespace "
+        "gives it, and no others",
+        index);
+  }
   if (!IsUtf8(source->second)) {
     return InvalidArgument("mounts[{}].image_sub_path: leads to {}, whose name is not UTF-8", index,
                            Printable(source->second));
@@ -236,7 +258,12 @@ absl::Status AddRequested(const SpecInput& input, int index, Requested& result) 
   result.root = std::max(result.root, propagation.root);
   Options options = {"rbind", propagation.option, access};
   RETURN_IF_ERROR(AddMountOptions(mount, where, options));
-  result.mounts.push_back(Bind(destination, source, std::move(options)));
+  const auto mapped = input.mapped_mounts.find(index);
+  if (IsMappedMount(mount) && mapped == input.mapped_mounts.end()) {
+    return Internal("{}uidMappings: the ID-mapped mount has not been made", where);
+  }
+  result.mounts.push_back(
+      Bind(destination, IsMappedMount(mount) ? mapped->second : source, std::move(options)));
   return absl::OkStatus();
 }
 
@@ -302,6 +329,29 @@ bool IsReplaced(const Mount& standard, const std::vector<Mount>& requested) {
   });
 }
 
+// In a user namespace the kernel takes no flag of a mount away: a runtime that binds and then sets
+// other flags than the source has, without these, is refused or has them lost.
+void KeepFlags(Mount& mount) {
+  struct statvfs fs = {};
+  if (mount.type != "bind" || statvfs(mount.source.c_str(), &fs) != 0) {
+    return;  // what is wrong with the source the runtime says
+  }
+  const std::pair<unsigned long, const char*> flags[] = {{ST_NOSUID, "nosuid"},
+                                                         {ST_NODEV, "nodev"},
+                                                         {ST_NOEXEC, "noexec"},
+                                                         {ST_NOATIME, "noatime"},
+                                                         {ST_NODIRATIME, "nodiratime"}};
+  for (const auto& [flag, option] : flags) {
+    const auto end = mount.options.end();
+    if ((fs.f_flag & flag) != 0 && std::find(mount.options.begin(), end, option) == end) {
+      mount.options.emplace_back(option);
+    }
+  }
+  if ((fs.f_flag & ST_RDONLY) != 0) {
+    std::replace(mount.options.begin(), mount.options.end(), std::string("rw"), std::string("ro"));
+  }
+}
+
 std::string PropagationName(RootPropagation propagation) {
   switch (propagation) {
     case RootPropagation::kDefault:
@@ -326,6 +376,9 @@ absl::StatusOr<Mounts> BuildMounts(const SpecInput& input) {
                    [&requested](const Mount& each) { return IsReplaced(each, requested.mounts); }),
                mounts.end());
   mounts.insert(mounts.end(), requested.mounts.begin(), requested.mounts.end());
+  if (HasUserNamespace(input.sandbox)) {
+    std::for_each(mounts.begin(), mounts.end(), KeepFlags);
+  }
   // A parent mounted after its child would hide it.
   std::stable_sort(mounts.begin(), mounts.end(), [](const Mount& a, const Mount& b) {
     return PathDepth(a.destination) < PathDepth(b.destination);

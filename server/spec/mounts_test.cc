@@ -159,8 +159,6 @@ TEST_F(MountsTest, RefusesWhatIsNotSupported) {
     change(Add("/data", host_.path()));
     EXPECT_EQ(Error().rfind("UNIMPLEMENTED: container web: mounts[0]." + field, 0), 0U) << Error();
   };
-  refused("uidMappings", [](Mount& mount) { mount.add_uidmappings(); });
-  refused("gidMappings", [](Mount& mount) { mount.add_gidmappings(); });
   refused("recursive_read_only", [](Mount& mount) { mount.set_recursive_read_only(true); });
   TempDir& sys = request_.root;
   sys.Write(".sys/fs/selinux/enforce", "1");

@@ -7,17 +7,6 @@
 namespace davit::server::spec {
 namespace {
 
-absl::Status CheckUserNamespace(const runtime::v1::NamespaceOption& options,
-                                const std::string& where) {
-  if (options.has_userns_options() && options.userns_options().mode() != runtime::v1::NODE) {
-    return Unimplemented(
-        "{}namespace_options.userns_options: user namespaces are not supported; "
-        "set mode NODE (hostUsers: true)",
-        where);
-  }
-  return absl::OkStatus();
-}
-
 // Network and IPC are the pod's, whatever the mode of a container: POD, or nothing said, is all
 // that a container can mean. What asks for the host's instead is refused, not given the pod's.
 absl::Status CheckPodNamespaces(const SpecInput& input) {
@@ -32,6 +21,11 @@ absl::Status CheckPodNamespaces(const SpecInput& input) {
           "share",
           field);
     }
+  }
+  if (HasUserNamespace(input.sandbox) && input.namespaces.host_pid) {
+    return InvalidArgument(
+        "namespace_options.pid NODE: the pod has a user namespace of its own, from which the "
+        "host's processes cannot be seen");
   }
   if (!options.target_id().empty() && options.pid() != runtime::v1::TARGET) {
     return InvalidArgument("namespace_options.target_id: needs pid TARGET");
@@ -48,11 +42,13 @@ void AddJoined(Json& list, const char* type, const std::string& path) {
 }  // namespace
 
 absl::StatusOr<Json> BuildNamespaces(const SpecInput& input) {
-  RETURN_IF_ERROR(CheckUserNamespace(SecurityContext(input).namespace_options(), ""));
-  RETURN_IF_ERROR(
-      CheckUserNamespace(input.sandbox.linux().security_context().namespace_options(), "sandbox "));
+  RETURN_IF_ERROR(CheckUserNamespace(input));
   RETURN_IF_ERROR(CheckPodNamespaces(input));
+  if (HasUserNamespace(input.sandbox) == input.namespaces.user.empty()) {
+    return Internal("the pod's user namespace is not the one that it asks for");
+  }
   Json list = Json::array();
+  AddJoined(list, "user", input.namespaces.user);
   list.push_back({{"type", "mount"}});
   if (!input.namespaces.host_pid) {
     if (input.namespaces.pid.empty()) {

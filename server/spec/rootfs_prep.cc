@@ -29,7 +29,8 @@ bool IsMounted(const runtime::v1::ContainerConfig& container, const std::string&
 }  // namespace
 
 absl::StatusOr<std::vector<std::string>> MakeDeclaredVolumes(
-    int root_fd, const image::ImageConfig& image, const runtime::v1::ContainerConfig& container) {
+    int root_fd, const image::ImageConfig& image, const runtime::v1::ContainerConfig& container,
+    const Owner& owner) {
   std::vector<std::string> paths;
   for (const std::string& volume : image.volumes) {
     if (volume.empty() || volume.find('\0') != std::string::npos) {
@@ -38,7 +39,7 @@ absl::StatusOr<std::vector<std::string>> MakeDeclaredVolumes(
     if (IsMounted(container, volume)) {
       continue;
     }
-    const absl::StatusOr<UniqueFd> made = MakeDirsInRoot(root_fd, volume, kVolumeMode);
+    const absl::StatusOr<UniqueFd> made = MakeDirsInRoot(root_fd, volume, kVolumeMode, owner);
     if (!made.ok()) {
       return Annotate(made.status(), "image volume " + Printable(volume));
     }
@@ -48,13 +49,18 @@ absl::StatusOr<std::vector<std::string>> MakeDeclaredVolumes(
   return paths;
 }
 
-absl::Status LinkMtab(int root_fd) {
+absl::Status LinkMtab(int root_fd, const Owner& owner) {
   const absl::StatusOr<UniqueFd> etc = OpenInRoot(root_fd, "/etc", O_PATH | O_DIRECTORY);
   if (!etc.ok()) {
     return absl::OkStatus();
   }
-  if (symlinkat("/proc/mounts", etc->get(), "mtab") != 0 && errno != EEXIST) {
-    return ErrnoStatus(errno, "link the container's /etc/mtab");
+  if (symlinkat("/proc/mounts", etc->get(), "mtab") != 0) {
+    return errno == EEXIST ? absl::OkStatus()
+                           : ErrnoStatus(errno, "link the container's /etc/mtab");
+  }
+  const bool give = owner.uid != 0 || owner.gid != 0;
+  if (give && fchownat(etc->get(), "mtab", owner.uid, owner.gid, AT_SYMLINK_NOFOLLOW) != 0) {
+    return ErrnoStatus(errno, "set the owner of the container's /etc/mtab");
   }
   return absl::OkStatus();
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What a mounted root file system needs before the OCI runtime is called. Changes nothing but what
-// lies beneath the root it is given, whatever paths and symlinks the image has.
+// lies beneath the root it is given, whatever paths and symlinks the image has. What is made
+// belongs to `owner`: the pod's root.
 #pragma once
 
 #include <string>
@@ -9,6 +10,7 @@
 
 #include "absl/status/statusor.h"
 
+#include "base/rooted_path.h"
 #include "image/image_config.h"
 #include "server/api/api.pb.h"
 
@@ -18,9 +20,10 @@ namespace davit::server::spec {
 // clean container paths without symlinks. Volumes that a mount of the request covers are left to
 // the runtime.
 absl::StatusOr<std::vector<std::string>> MakeDeclaredVolumes(
-    int root_fd, const image::ImageConfig& image, const runtime::v1::ContainerConfig& container);
+    int root_fd, const image::ImageConfig& image, const runtime::v1::ContainerConfig& container,
+    const Owner& owner = {});
 
 // /etc/mtab -> /proc/mounts for programs that still read it, unless the image has one, or no /etc.
-absl::Status LinkMtab(int root_fd);
+absl::Status LinkMtab(int root_fd, const Owner& owner = {});
 
 }  // namespace davit::server::spec

@@ -63,6 +63,15 @@ struct Mounts {
 };
 absl::StatusOr<Mounts> BuildMounts(const SpecInput& input);
 
+// user_namespace.cc: what the pod's user namespace asks of a container.
+absl::Status CheckUserNamespace(const SpecInput& input);
+absl::Status CheckUserIsMapped(const SpecInput& input, const User& user);
+bool IsMapped(const google::protobuf::RepeatedPtrField<runtime::v1::IDMapping>& mappings,
+              int64_t id);
+// Whether the mount's mappings are those of the pod's user namespace.
+bool IsMappedAsPod(const SpecInput& input, const runtime::v1::Mount& mount);
+Json IdMappingsJson(const google::protobuf::RepeatedPtrField<runtime::v1::IDMapping>& mappings);
+
 // namespaces.cc
 absl::StatusOr<Json> BuildNamespaces(const SpecInput& input);
 

@@ -14,6 +14,11 @@ constexpr char kOciVersion[] = "1.0.2";
 absl::StatusOr<Json> BuildLinux(const SpecInput& input, const Capabilities& capabilities) {
   Json section = Json::object();
   ASSIGN_OR_RETURN(section["namespaces"], BuildNamespaces(input));
+  if (HasUserNamespace(input.sandbox)) {
+    const auto& pod = input.sandbox.linux().security_context().namespace_options();
+    section["uidMappings"] = IdMappingsJson(pod.userns_options().uids());
+    section["gidMappings"] = IdMappingsJson(pod.userns_options().gids());
+  }
   ASSIGN_OR_RETURN(section["resources"], BuildResources(input.container.linux().resources(),
                                                         input.cgroup_v2, input.sys_root));
   ASSIGN_OR_RETURN(Devices devices, BuildDevices(input, "/dev"));
@@ -49,6 +54,7 @@ absl::StatusOr<Built> BuildConfig(SpecInput input) {
   Built built;
   Json& config = built.config;
   ASSIGN_OR_RETURN(built.user, ResolveUser(input));
+  RETURN_IF_ERROR(CheckUserIsMapped(input, built.user));
   input.passwd_file = built.user.passwd.empty() ? "" : input.passwd_path;
   input.group_file = built.user.group.empty() ? "" : input.group_path;
   ASSIGN_OR_RETURN(const Capabilities capabilities, ResolveCapabilities(input));

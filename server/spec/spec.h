@@ -19,15 +19,27 @@
 
 namespace davit::server::spec {
 
-// Pins to join; "" means: network, ipc, uts: the host's; pid: a new one of the container's own,
-// unless host_pid.
+// Pins to join; "" means: user, network, ipc, uts: the host's; pid: a new one of the container's
+// own, unless host_pid.
 struct NamespacePaths {
+  std::string user{};  // owns the pod's others; "" for the node's
   std::string net{};
   std::string ipc{};
   std::string uts{};
   std::string pid{};
   bool host_pid = false;
 };
+
+// Whether the pod asks for a user namespace of its own.
+inline bool HasUserNamespace(const runtime::v1::PodSandboxConfig& sandbox) {
+  const auto& options = sandbox.linux().security_context().namespace_options();
+  return options.has_userns_options() && options.userns_options().mode() == runtime::v1::POD;
+}
+
+// Whether the mount is to be ID-mapped.
+inline bool IsMappedMount(const runtime::v1::Mount& mount) {
+  return mount.uidmappings_size() > 0 || mount.gidmappings_size() > 0;
+}
 
 // Whether what is mounted is an image or OCI artifact, not a host path.
 inline bool IsImageVolume(const runtime::v1::Mount& mount) {
@@ -57,6 +69,8 @@ struct SpecInput {
   NamespacePaths namespaces{};
   // Host paths of the request's image volumes, by the index of their mount; read-only mounts.
   std::map<int, std::string> image_volumes{};
+  // Host paths of ID-mapped copies of the request's mounts that ask for it, by their index.
+  std::map<int, std::string> mapped_mounts{};
   // Volumes that the image declares and the request does not mount: container path -> host path.
   std::map<std::string, std::string> declared_volumes{};
   std::string resolv_conf{};  // host files to bind read-only in, "" for none
@@ -70,7 +84,10 @@ struct SpecInput {
   std::string group_file{};
   std::string hostname{};  // value of HOSTNAME in env
   std::string shm{};       // host path of the pod's /dev/shm, "/dev/shm" for host IPC
-  std::string cgroup{};    // linux.cgroupsPath
+  // A read-only copy of the host's /sys: for a pod with a user namespace of its own on the host's
+  // network, to which the kernel gives no other.
+  std::string host_sys{};
+  std::string cgroup{};  // linux.cgroupsPath
   bool cgroup_v2 = false;
   std::set<std::string> own_capabilities{};
   int lowest_oom_score_adj = -1000;

@@ -45,25 +45,6 @@ TEST(Namespaces, JoinsPins) {
   EXPECT_TRUE(FindBy(list, "type", "user").is_null());
 }
 
-TEST(Namespaces, RefusesUserNamespaces) {
-  TestRequest request;
-  auto* options = request.Context().mutable_namespace_options();
-  options->mutable_userns_options()->set_mode(runtime::v1::NODE);
-  request.Config();
-  options->mutable_userns_options()->set_mode(runtime::v1::POD);
-  EXPECT_EQ(Text(request.Error())
-                .rfind("UNIMPLEMENTED: container web: namespace_options.userns_options", 0),
-            0U);
-  options->clear_userns_options();
-  request.sandbox.mutable_linux()
-      ->mutable_security_context()
-      ->mutable_namespace_options()
-      ->mutable_userns_options();
-  EXPECT_EQ(Text(request.Error())
-                .rfind("UNIMPLEMENTED: container web: sandbox namespace_options.userns_options", 0),
-            0U);
-}
-
 TEST(Namespaces, RefusesTheHostsInAPodOfItsOwn) {
   TestRequest request;
   auto* options = request.Context().mutable_namespace_options();
