@@ -20,3 +20,15 @@ packages_demo=(busybox-static ca-certificates curl docker-registry jq)
 packages_test=(clang-format-16 gpg-agent gpgconf openssl skopeo sqlite3 umoci)
 # shellcheck disable=SC2034
 packages_bench=(containerd)
+# What test/vm makes and runs a virtual machine with.
+# shellcheck disable=SC2034
+packages_vm=(debootstrap qemu-system-x86 qemu-utils e2fsprogs jq binutils)
+# What is in it: a kernel, systemd, and what Davit and its tests are linked with and run.
+# shellcheck disable=SC2034
+packages_vm_guest=(
+  linux-image-cloud-amd64 initramfs-tools zstd systemd-sysv dbus udev kmod apparmor ca-certificates
+  "${packages_run[@]}"
+  busybox-static curl docker-registry jq gpg-agent gpgconf openssl skopeo sqlite3 umoci
+  libarchive13 libcap2 libcurl4 libfmt9 libgrpc++1.51 libisal2 libprotobuf32 libre2-9 libseccomp2
+  libsqlite3-0 libssl3 libsystemd0 libtomlplusplus3 libyaml-cpp0.7 libzstd1 zlib1g
+)
