@@ -29,11 +29,4 @@ int WriteExitFile(const ExitRecord& record) {
   return rename(kTemporary, kExitFile) == 0 ? 0 : errno;
 }
 
-uint64_t ReadOomKills(int fd) {
-  char buffer[512];
-  const ssize_t size = fd >= 0 ? ReadAll(fd, buffer, sizeof(buffer)) : -1;
-  uint64_t kills = 0;
-  return size > 0 && FindKeyed({buffer, static_cast<size_t>(size)}, "oom_kill", &kills) ? kills : 0;
-}
-
 }  // namespace davit::conmon

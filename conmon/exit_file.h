@@ -19,7 +19,4 @@ struct ExitRecord {
 // Written beside and renamed, in the current directory. Returns an errno.
 int WriteExitFile(const ExitRecord& record);
 
-// `oom_kill` of an open memory.events (v2) or memory.oom_control (v1); 0 if it cannot be read.
-uint64_t ReadOomKills(int fd);
-
 }  // namespace davit::conmon

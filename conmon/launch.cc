@@ -103,6 +103,9 @@ pid_t SpawnRuntime(const Options& options, const Stdio& stdio, const char* conso
   const char* const exec[] = {"exec", "--detach", "--process", kExecProcessFile, "--pid-file"};
   const char* const run[] = {"run", "--detach", "--bundle", options.bundle, "--pid-file"};
   argv.AddAll(global);
+  if (options.systemd_cgroup) {
+    argv.Add("--systemd-cgroup");
+  }
   argv.AddAll(options.exec ? exec : run);
   argv.Add(pid_file.c_str());
   if (console_path != nullptr) {

@@ -33,7 +33,9 @@ constexpr int64_t kStallAtEndMs = 2000;
 constexpr uint64_t kTagSignal = 0;
 constexpr uint64_t kTagControl = 1;
 constexpr uint64_t kTagStream = 2;
+constexpr uint64_t kTagOom = kTagStream + kOutputs;
 constexpr uint64_t kTagClient = 8;
+static_assert(kTagOom < kTagClient);
 constexpr uint64_t kTagAttach = kTagClient + kMaxClients;
 
 #ifndef TIOCGPTPEER
@@ -134,9 +136,9 @@ const char* Monitor::StartRuntime() {
   return nullptr;
 }
 
-bool Monitor::Watch(int fd, uint64_t tag) {
+bool Monitor::Watch(int fd, uint64_t tag, uint32_t events) {
   epoll_event event = {};
-  event.events = EPOLLIN;
+  event.events = events;
   event.data.u64 = tag;
   return epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) == 0;
 }
@@ -159,6 +161,8 @@ void Monitor::Dispatch(uint64_t tag) {
     attach_.Handle(tag);
   } else if (tag >= kTagClient) {
     OnClient(tag - kTagClient);
+  } else if (tag == kTagOom) {
+    OnOomEvent();
   } else if (tag >= kTagStream) {
     ReadStream(tag - kTagStream);
   } else if (tag == kTagControl) {
@@ -244,6 +248,13 @@ void Monitor::OnChild() {
   }
 }
 
+// A file that is gone would be ready for ever.
+void Monitor::OnOomEvent() {
+  if (!oom_.Note()) {
+    epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, oom_.fd(), nullptr);
+  }
+}
+
 void Monitor::OnRuntimeEnd(int status) {
   if (status != 0) {
     char text[kMaxStartMessage];
@@ -258,8 +269,9 @@ void Monitor::OnRuntimeEnd(int status) {
   }
   container_pid_ = static_cast<pid_t>(pid);
   container_start_time_ = StartTimeOf(container_pid_);
-  if (*options_.oom_file != '\0') {
-    oom_file_.Reset(open(options_.oom_file, O_RDONLY | O_CLOEXEC));
+  oom_.Open(options_.oom_file, options_.oom_parent_file);
+  if (oom_.fd() >= 0) {
+    Watch(oom_.fd(), kTagOom, EPOLLPRI);  // fails for a file that is none of the kernel's
   }
   if (!OpenStreams()) {
     ReportFailure(status, "the container's output cannot be read: no terminal or no memory");
@@ -352,7 +364,7 @@ int Monitor::Finish() {
   for (Stream& stream : streams_) {
     stream.Close(log_);
   }
-  exit_.oom_kills = ReadOomKills(oom_file_.get());
+  exit_.oom_kills = oom_.Kills();
   exit_.dropped_lines = log_.dropped_lines();
   exit_.dropped_bytes = log_.dropped_bytes();
   exit_.journal_lost = log_.journal.lost();

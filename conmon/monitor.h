@@ -10,6 +10,7 @@
 // container that ends before its pid is known.
 #pragma once
 
+#include <sys/epoll.h>
 #include <sys/types.h>
 
 #include "conmon/attach.h"
@@ -17,6 +18,7 @@
 #include "conmon/exit_file.h"
 #include "conmon/launch.h"
 #include "conmon/log.h"
+#include "conmon/oom.h"
 #include "conmon/options.h"
 #include "conmon/protocol.h"
 #include "conmon/stream.h"
@@ -39,7 +41,7 @@ class Monitor {
   const char* MakeLoop();
   const char* StartRuntime();
 
-  bool Watch(int fd, uint64_t tag);
+  bool Watch(int fd, uint64_t tag, uint32_t events = EPOLLIN);
   void Dispatch(uint64_t tag);
   int Timeout() const;
   void RestStreams();
@@ -47,6 +49,7 @@ class Monitor {
   void ResumeStreams();
 
   void OnChild();
+  void OnOomEvent();
   void OnRuntimeEnd(int status);
   bool OpenStreams();
   bool OpenInput();
@@ -78,7 +81,7 @@ class Monitor {
 
   pid_t container_pid_ = -1;
   uint64_t container_start_time_ = 0;
-  Fd oom_file_;
+  OomCounter oom_;
   Log log_;
   Stream streams_[kOutputs];
   bool held_up_[kOutputs] = {};  // not read, because an attached client has to catch up

@@ -15,6 +15,7 @@
 #include <atomic>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <random>
 #include <set>
 #include <thread>
@@ -280,6 +281,18 @@ TEST_F(MonitorTest, CountsKillsForMemory) {
   Start("kill -KILL $$", {"--oom-file", events});
   AwaitEnd();
   EXPECT_EQ(Exit("oom_kills"), 3);
+}
+
+// As systemd leaves it: the container's own file is gone when it has ended.
+TEST_F(MonitorTest, CountsKillsForMemoryWhereTheCgroupIsGone) {
+  const std::string parent = dir_ + "/parent.events";
+  ASSERT_TRUE(WriteFileAtomic(parent, "low 0\noom 4\noom_kill 3\noom_group_kill 0\n").ok());
+  Start("until [ -e " + dir_ + "/go ]; do sleep 0.01; done; kill -KILL $$",
+        {"--oom-file", dir_ + "/none", "--oom-parent-file", parent});
+  std::ofstream(parent) << "low 0\noom 4\noom_kill 5\n";
+  ASSERT_TRUE(WriteFileAtomic(dir_ + "/go", "").ok());
+  AwaitEnd();
+  EXPECT_EQ(Exit("oom_kills"), 2);
 }
 
 // Writes of the sizes where buffers end, NULs and lines of any length, the log rotated at random

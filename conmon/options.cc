@@ -21,6 +21,7 @@ const char** TextOption(Options& options, Text name) {
       {"--runtime-root", &options.runtime_root},
       {"--log-path", &options.log_path},
       {"--oom-file", &options.oom_file},
+      {"--oom-parent-file", &options.oom_parent_file},
       {"--journal-fields", &options.journal_fields},
       {"--journal-socket", &options.journal_socket},
   };
@@ -54,6 +55,9 @@ uint64_t* NumberOption(Options& options, Text name) {
 bool* Flag(Options& options, Text name) {
   if (Equal(name, "--tty")) {
     return &options.tty;
+  }
+  if (Equal(name, "--systemd-cgroup")) {
+    return &options.systemd_cgroup;
   }
   if (Equal(name, "--stdin")) {
     return &options.stdin_open;

@@ -17,12 +17,14 @@ struct Options {
   const char* runtime_root = nullptr;  // its --root
   const char* log_path = "";           // "" drops the output
   const char* oom_file = "";           // memory.events or memory.oom_control of the container
+  const char* oom_parent_file = "";    // memory.events of what the container's cgroup is in
   const char* journal_fields = "";     // lines of NAME=value; "": nothing goes to the journal
   const char* journal_socket = kJournalSocket;
   uint64_t max_line = 16384;
   uint64_t log_rate = 0;          // bytes a second; 0: no limit
   uint64_t max_log_size = 0;      // bytes of the file; 0: no limit
   uint64_t sync_fd = UINT64_MAX;  // where the start report goes
+  bool systemd_cgroup = false;    // the runtime's flag of that name
   bool tty = false;
   bool stdin_open = false;
   bool stdin_once = false;

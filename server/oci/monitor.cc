@@ -86,9 +86,14 @@ std::vector<std::string> MonitorArgs(const MonitorOptions& options) {
     argv.push_back(JoinPath(options.memory_cgroup_dir,
                             options.cgroup_mode == "v2" ? "memory.events" : "memory.oom_control"));
   }
+  if (!options.memory_parent_dir.empty()) {
+    argv.emplace_back("--oom-parent-file");
+    argv.push_back(JoinPath(options.memory_parent_dir, "memory.events"));
+  }
   for (const auto& [given, flag] :
        {std::pair(options.tty, "--tty"), std::pair(options.stdin_open, "--stdin"),
-        std::pair(options.stdin_once, "--stdin-once")}) {
+        std::pair(options.stdin_once, "--stdin-once"),
+        std::pair(options.systemd_cgroup, "--systemd-cgroup")}) {
     if (given) {
       argv.emplace_back(flag);
     }
