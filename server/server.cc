@@ -35,6 +35,7 @@
 #include "server/oci/monitor.h"
 #include "server/recovery.h"
 #include "server/sandbox/sandbox_network.h"
+#include "server/spec/apparmor.h"
 #include "server/state/state_db.h"
 #include "server/stats/cpu_rates.h"
 #include "server/stats/writable_usage.h"
@@ -52,6 +53,7 @@ constexpr size_t kMaxMessageBytes = 64U << 20U;  // two full streams of ExecSync
 constexpr size_t kMaxCalls = 512;                // handlers that may wait at one time
 constexpr auto kUsageRefresh = 10s;
 constexpr auto kShutdownGrace = 5s;
+constexpr auto kProfileTime = 30s;
 
 // Threads come and go with the load; their arenas would stay. Two are enough for our allocation
 // rate and keep an idle daemon small.
@@ -154,6 +156,10 @@ class Daemon {
     ASSIGN_OR_RETURN(cgroups_, CgroupFs::Detect());
     ASSIGN_OR_RETURN(cgroup_manager_,
                      CgroupManager::Create(config_.runtime.cgroup_manager, *cgroups_));
+    Context ctx(kProfileTime);
+    if (const absl::Status loaded = spec::LoadDefaultAppArmorProfile(ctx); !loaded.ok()) {
+      log::Warning("{}; containers run without a profile", Message(loaded));
+    }
     ASSIGN_OR_RETURN(runtimes_, oci::RuntimeTable::Create(config_, *cgroups_));
     ASSIGN_OR_RETURN(monitor_path_,
                      FindHelperProgram(oci::kMonitorProgram, config_.runtime.monitor_path));

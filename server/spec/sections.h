@@ -94,7 +94,8 @@ struct PathLists {
 };
 absl::StatusOr<PathLists> BuildPathLists(const SpecInput& input);
 bool KernelHasSelinux(const std::string& sys_root);
-// The profile to run under, "" for none.
+
+// apparmor.cc: the profile to run under, "" for none.
 absl::StatusOr<std::string> ResolveAppArmor(const SpecInput& input);
 
 // seccomp.cc: linux.seccomp, null for unconfined.

@@ -6,21 +6,9 @@
 namespace davit::server::spec {
 namespace {
 
-using runtime::v1::SecurityProfile;
-
 class SecurityTest : public testing::Test {
  protected:
-  void HaveAppArmor(const std::string& profiles) {
-    request_.root.Write(".sys/module/apparmor/parameters/enabled", "Y\n");
-    request_.root.Write(".sys/kernel/security/apparmor/profiles", profiles);
-  }
-  void Ask(SecurityProfile::ProfileType type, const std::string& reference = "") {
-    SecurityProfile* profile = request_.Context().mutable_apparmor();
-    profile->set_profile_type(type);
-    profile->set_localhost_ref(reference);
-  }
   std::string Error() { return Text(request_.Error()); }
-  std::string AppArmor() { return JsonString(request_.Process(), "apparmorProfile", "none"); }
 
   TestRequest request_;
 };
@@ -69,56 +57,6 @@ TEST_F(SecurityTest, SelinuxOptionsOnlyMatterWithSelinux) {
   TestRequest without;
   without.Context().mutable_selinux_options()->set_level("s0");
   EXPECT_FALSE(without.Process().contains("selinuxLabel"));
-}
-
-TEST_F(SecurityTest, AppArmorWithoutKernelSupport) {
-  EXPECT_EQ(AppArmor(), "none");
-  Ask(SecurityProfile::RuntimeDefault);
-  EXPECT_EQ(AppArmor(), "none");
-  Ask(SecurityProfile::Unconfined);
-  EXPECT_EQ(AppArmor(), "none");
-  Ask(SecurityProfile::Localhost, "mine");
-  EXPECT_EQ(
-      Error(),
-      "FAILED_PRECONDITION: container web: apparmor: profile \"mine\" cannot be applied, this "
-      "kernel has no AppArmor");
-}
-
-TEST_F(SecurityTest, AppArmorProfiles) {
-  HaveAppArmor("mine (enforce)\nwith (odd) name (complain)\n");
-  EXPECT_EQ(AppArmor(), "none");
-  Ask(SecurityProfile::Unconfined);
-  EXPECT_EQ(AppArmor(), "unconfined");
-  Ask(SecurityProfile::Localhost, "mine");
-  EXPECT_EQ(AppArmor(), "mine");
-  Ask(SecurityProfile::Localhost, "localhost/with (odd) name");
-  EXPECT_EQ(AppArmor(), "with (odd) name");
-  Ask(SecurityProfile::Localhost, "absent");
-  EXPECT_NE(Error().find("FAILED_PRECONDITION: container web: apparmor: profile \"absent\" is not "
-                         "loaded"),
-            std::string::npos);
-  Ask(SecurityProfile::Localhost, "");
-  EXPECT_EQ(Error().rfind("INVALID_ARGUMENT: container web: apparmor.localhost_ref", 0), 0U);
-  Ask(SecurityProfile::RuntimeDefault);
-  EXPECT_EQ(Error().rfind("FAILED_PRECONDITION: container web: apparmor", 0), 0U) << Error();
-  HaveAppArmor("davit-default (enforce)\n");
-  EXPECT_EQ(AppArmor(), "davit-default");
-  request_.MakePrivileged();
-  EXPECT_EQ(AppArmor(), "none");
-}
-
-TEST_F(SecurityTest, AppArmorOldField) {
-  HaveAppArmor("mine (enforce)\ndavit-default (enforce)\n");
-  for (const auto& [text, profile] :
-       std::vector<std::pair<std::string, std::string>>{{"", "none"},
-                                                        {"unconfined", "unconfined"},
-                                                        {"localhost/mine", "mine"},
-                                                        {"runtime/default", "davit-default"}}) {
-    request_.Context().set_apparmor_profile(text);
-    EXPECT_EQ(AppArmor(), profile) << text;
-  }
-  request_.Context().set_apparmor_profile("mine");
-  EXPECT_EQ(Error().rfind("INVALID_ARGUMENT: container web: apparmor_profile", 0), 0U);
 }
 
 TEST_F(SecurityTest, RefusesWindows) {
