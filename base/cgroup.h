@@ -44,6 +44,8 @@ class CgroupFs {
   // mkdir in every hierarchy; v2: also enables the controllers in the parents' subtree_control.
   // Returns whether it was made here (false: it was there in all).
   [[nodiscard]] absl::StatusOr<bool> Create(const std::string& cgroup) const;
+  // Moves a process into it, in every hierarchy. NotFound if there is no such cgroup or process.
+  [[nodiscard]] absl::Status Attach(const std::string& cgroup, int pid) const;
   // rmdir of the cgroup and its (empty) descendants in every hierarchy; missing is success; EBUSY
   // is retried for about a second.
   [[nodiscard]] absl::Status Remove(const std::string& cgroup) const;

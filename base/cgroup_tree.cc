@@ -108,6 +108,16 @@ absl::Status CgroupFs::Remove(const std::string& cgroup) const {
   return first_error;
 }
 
+absl::Status CgroupFs::Attach(const std::string& cgroup, int pid) const {
+  RETURN_IF_ERROR(internal::CheckCgroupPath(cgroup));
+  for (const std::string& hierarchy : Hierarchies()) {
+    RETURN_IF_ERROR(Annotate(
+        WriteExisting(JoinPath(JoinPath(hierarchy, cgroup), "cgroup.procs"), std::to_string(pid)),
+        fmt::format("move process {} to cgroup {}", pid, cgroup)));
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<std::vector<int>> CgroupFs::Pids(const std::string& cgroup) const {
   RETURN_IF_ERROR(internal::CheckCgroupPath(cgroup));
   std::set<int> pids;

@@ -21,12 +21,15 @@ struct RuntimeHandler {
   bool privileged_without_host_devices = false;
 };
 
+inline constexpr char kMonitorInPod[] = "pod";  // value of Runtime::monitor_cgroup
+
 struct Runtime {
   std::string default_handler;                     // "" means crun where it can run here, else runc
   std::map<std::string, RuntimeHandler> handlers;  // "crun" and "runc" exist without being named
   std::string monitor_path;  // "" means davit-conmon beside davit, then libexec, PATH
   std::string cgroup_manager = "cgroupfs";       // cgroupfs | systemd
   std::string default_cgroup_parent = "/davit";  // where the request names none
+  std::string monitor_cgroup;                    // "": the daemon's own; kMonitorInPod; a cgroup
   std::vector<std::string> default_capabilities = {"CHOWN",   "DAC_OVERRIDE",     "FSETID",
                                                    "FOWNER",  "SETGID",           "SETUID",
                                                    "SETPCAP", "NET_BIND_SERVICE", "KILL"};

@@ -34,9 +34,15 @@ void VisitRuntime(Visitor& v, Runtime& runtime) {
           runtime.handlers);
   v.Field("monitor_path", "empty: davit-conmon beside davit, then in libexec, then in PATH",
           runtime.monitor_path);
-  v.Field("cgroup_manager", "cgroupfs (systemd is to come)", runtime.cgroup_manager);
-  v.Field("default_cgroup_parent", "cgroup of pods whose request names none",
+  v.Field("cgroup_manager", "cgroupfs, or systemd: what cgroupDriver of the kubelet is",
+          runtime.cgroup_manager);
+  v.Field("default_cgroup_parent",
+          "cgroup of pods whose request names none; with systemd the slice for it, as davit.slice",
           runtime.default_cgroup_parent);
+  v.Field("monitor_cgroup",
+          "where monitors of containers run: empty for the daemon's own cgroup, pod for the pod's, "
+          "or the path of a cgroup (with systemd: of a slice)",
+          runtime.monitor_cgroup);
   v.Field("default_capabilities", "what a container has unless its request adds or drops",
           runtime.default_capabilities);
   v.Field("default_sysctls", "set in every pod, before its own", runtime.default_sysctls);

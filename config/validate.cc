@@ -81,11 +81,27 @@ absl::Status ValidateHostThings(const Runtime& runtime) {
   return absl::OkStatus();
 }
 
+absl::Status ValidateMonitorCgroup(const Runtime& runtime) {
+  const std::string& cgroup = runtime.monitor_cgroup;
+  if (cgroup.empty() || cgroup == kMonitorInPod) {
+    return absl::OkStatus();
+  }
+  RETURN_IF_ERROR(Absolute("runtime.monitor_cgroup", cgroup));
+  if (cgroup.ends_with(".slice") != (runtime.cgroup_manager == "systemd")) {
+    return InvalidArgument(
+        "runtime.monitor_cgroup must be empty, pod, or the path of a {}, not \"{}\"",
+        runtime.cgroup_manager == "systemd" ? "slice (/NAME.slice)" : "cgroup that is no slice",
+        Printable(cgroup));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status ValidateRuntime(const Runtime& runtime) {
   RETURN_IF_ERROR(AbsoluteOrEmpty("runtime.monitor_path", runtime.monitor_path));
   RETURN_IF_ERROR(
       OneOf("runtime.cgroup_manager", runtime.cgroup_manager, std::array{"cgroupfs", "systemd"}));
   RETURN_IF_ERROR(Absolute("runtime.default_cgroup_parent", runtime.default_cgroup_parent));
+  RETURN_IF_ERROR(ValidateMonitorCgroup(runtime));
   RETURN_IF_ERROR(Absolute("runtime.log_directory", runtime.log_directory));
   RETURN_IF_ERROR(Between<int64_t>("runtime.pids_limit", runtime.pids_limit, 0, 1 << 22));
   RETURN_IF_ERROR(

@@ -22,7 +22,7 @@ class Writer {
 
   absl::Status Cpu(const Resources& resources) const {
     if (const int64_t shares = resources.cpu_shares(); shares > 0) {
-      RETURN_IF_ERROR(v2_ ? Set("cpu", "cpu.weight", WeightOf(shares))
+      RETURN_IF_ERROR(v2_ ? Set("cpu", "cpu.weight", CpuWeightOf(shares))
                           : Set("cpu", "cpu.shares", shares));
     }
     const int64_t period = resources.cpu_period();
@@ -47,9 +47,6 @@ class Writer {
   absl::Status Memory(const Resources& resources) const {
     const int64_t limit = resources.memory_limit_in_bytes();
     const int64_t both = resources.memory_swap_limit_in_bytes();
-    if (limit > 0) {
-      RETURN_IF_ERROR(RefuseBelowUse(limit));
-    }
     return v2_ ? MemoryV2(limit, both) : MemoryV1(limit, both);
   }
 
@@ -80,24 +77,6 @@ class Writer {
   absl::Status SetCpuMax(int64_t quota, int64_t period) const {
     const std::string limit = quota < 0 ? "max" : std::to_string(quota);
     return Set("cpu", "cpu.max", period > 0 ? fmt::format("{} {}", limit, period) : limit);
-  }
-
-  // 2..262144 of v1 onto 1..10000 of v2, as OCI runtimes do for containers.
-  static int64_t WeightOf(int64_t shares) {
-    const int64_t bounded = std::clamp<int64_t>(shares, 2, 262'144);
-    return 1 + (bounded - 2) * 9999 / 262'142;
-  }
-
-  // On v2 the kernel would take the limit, and kill.
-  absl::Status RefuseBelowUse(int64_t limit) const {
-    const auto used = ReadCgroupStats(fs_, cgroup_);
-    if (used.ok() && used->memory_working_set > static_cast<uint64_t>(limit)) {
-      return FailedPrecondition(
-          "resources.memory_limit_in_bytes {}: the pod uses {} bytes, which could not be taken "
-          "from it without killing",
-          limit, used->memory_working_set);
-    }
-    return absl::OkStatus();
   }
 
   absl::Status MemoryV1(int64_t limit, int64_t both) const {
@@ -152,10 +131,33 @@ Resources AddOverhead(const Resources& resources, const Resources& overhead) {
   return sum;
 }
 
-absl::Status ApplyPodResources(const CgroupFs& fs, const std::string& cgroup,
+uint64_t CpuWeightOf(int64_t shares) {
+  const int64_t bounded = std::clamp<int64_t>(shares, 2, 262'144);
+  return static_cast<uint64_t>(1 + (bounded - 2) * 9999 / 262'142);
+}
+
+absl::Status CheckPodResources(const CgroupFs& fs, const std::string& cgroup,
                                const Resources& resources) {
   // The same checks as for a container.
   RETURN_IF_ERROR(spec::UpdateResources(resources, fs.mode() == CgroupMode::kV2).status());
+  const int64_t limit = resources.memory_limit_in_bytes();
+  if (limit <= 0) {
+    return absl::OkStatus();
+  }
+  // On v2 the kernel would take the limit, and kill.
+  const auto used = ReadCgroupStats(fs, cgroup);
+  if (used.ok() && used->memory_working_set > static_cast<uint64_t>(limit)) {
+    return FailedPrecondition(
+        "resources.memory_limit_in_bytes {}: the pod uses {} bytes, which could not be taken "
+        "from it without killing",
+        limit, used->memory_working_set);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ApplyPodResources(const CgroupFs& fs, const std::string& cgroup,
+                               const Resources& resources) {
+  RETURN_IF_ERROR(CheckPodResources(fs, cgroup, resources));
   const Writer writer(fs, cgroup);
   RETURN_IF_ERROR(writer.Memory(resources));
   RETURN_IF_ERROR(writer.Cpu(resources));

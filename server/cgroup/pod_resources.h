@@ -4,6 +4,7 @@
 // together.
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 #include "absl/status/status.h"
@@ -18,6 +19,14 @@ namespace davit::server {
 runtime::v1::LinuxContainerResources AddOverhead(
     const runtime::v1::LinuxContainerResources& resources,
     const runtime::v1::LinuxContainerResources& overhead);
+
+// cpu.shares of v1, 2..262144, onto cpu.weight of v2, 1..10000, as OCI runtimes do for containers.
+uint64_t CpuWeightOf(int64_t shares);
+
+// InvalidArgument for a value that cannot be one; FailedPrecondition for a memory limit below what
+// the pod uses now.
+absl::Status CheckPodResources(const CgroupFs& fs, const std::string& cgroup,
+                               const runtime::v1::LinuxContainerResources& resources);
 
 // What is not set stays as it is. InvalidArgument for a value that cannot be one;
 // FailedPrecondition for a memory limit below what the pod uses now, or a controller that is not

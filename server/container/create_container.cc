@@ -153,7 +153,7 @@ spec::HostSettings HostSettingsOf(const config::Runtime& runtime) {
 absl::Status FillNodeInput(const Node& node, const Container::Record& record,
                            spec::SpecInput& input) {
   input.host = HostSettingsOf(node.config.runtime);
-  input.cgroup = record.cgroup();
+  input.cgroup = node.cgroup_manager.OciPath(record.cgroup());
   input.cgroup_v2 = node.cgroups.mode() == CgroupMode::kV2;
   input.own_capabilities = node.own_capabilities;
   input.lowest_oom_score_adj = node.lowest_oom_score_adj;

@@ -13,6 +13,7 @@
 #include "server/container/container_rpcs.h"
 #include "server/container/exit_watcher.h"
 #include "server/container/log_options.h"
+#include "server/container/monitor_cgroup.h"
 #include "server/container/teardown.h"
 #include "server/events/publish.h"
 #include "server/oci/monitor.h"
@@ -77,6 +78,12 @@ oci::MonitorOptions ToMonitorOptions(const Node& node, const Container::Record& 
   options.tty = record.config().tty();
   options.stdin_open = record.config().stdin();
   options.stdin_once = record.config().stdin_once();
+  options.systemd_cgroup = node.cgroup_manager.MadeBySystemd(record.cgroup());
+  if (options.systemd_cgroup && node.cgroups.mode() == CgroupMode::kV2) {
+    // systemd removes the container's own as soon as it is empty.
+    options.memory_parent_dir =
+        node.cgroups.Dir("memory", record.cgroup().substr(0, record.cgroup().rfind('/')));
+  }
   options.cgroup_mode = CgroupModeName(node.cgroups.mode());
   options.memory_cgroup_dir = node.cgroups.Dir("memory", record.cgroup());
   return options;
@@ -119,6 +126,13 @@ absl::Status Run(Node& node, Context& ctx, const std::shared_ptr<Container>& con
   oci::MonitorOptions options = ToMonitorOptions(node, *record, *runtime);
   RETURN_IF_ERROR(FillLogOptions(node, *record, options));
   ASSIGN_OR_RETURN(oci::MonitorHandle monitor, oci::StartMonitor(ctx, options));
+  // The container runs, whatever systemd knows of it and wherever its monitor is.
+  log::IfError(
+      node.cgroup_manager.NoteResources(record->cgroup(), record->config().linux().resources(),
+                                        node.config.runtime.pids_limit),
+      "tell systemd the limits of container " + ShortId(record->id()));
+  log::IfError(PlaceMonitor(node, *record, monitor.monitor_pid),
+               "place the monitor of container " + ShortId(record->id()));
   const absl::Status recorded = RecordRunning(node, container, monitor);
   if (!recorded.ok()) {
     Abandon(node, *record, monitor);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <optional>
 #include <string>
 
 #include "base/file.h"
@@ -55,6 +56,7 @@ absl::Status Apply(Node& node, Context& ctx, const Container::Record& record,
       return PatchSpec(node, record.id(), resources);
     case sv1::CONTAINER_RUNNING: {
       ASSIGN_OR_RETURN(const auto runtime, node.runtimes.Find(record.handler()));
+      RETURN_IF_ERROR(node.cgroup_manager.NoteResources(record.cgroup(), request, std::nullopt));
       ctx.SetStage("update by OCI runtime " + runtime->name());
       return runtime->Update(ctx, record.id(), resources);
     }

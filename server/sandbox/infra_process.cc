@@ -2,13 +2,11 @@
 #include "server/sandbox/infra_process.h"
 
 #include <string>
-#include <vector>
 
 #include "base/file.h"
 #include "base/id.h"
 #include "base/proc.h"
 #include "base/status.h"
-#include "base/text.h"
 #include "server/oci/infra.h"
 #include "server/paths.h"
 #include "server/sandbox/pod_config.h"
@@ -18,18 +16,9 @@
 namespace davit::server {
 namespace {
 
-// In the hierarchies that count what it uses; v2 has one for all.
-std::string CgroupProcs(const CgroupFs& cgroups, const std::string& cgroup) {
-  if (cgroups.mode() == CgroupMode::kV2) {
-    return JoinPath(cgroups.Dir("", cgroup), "cgroup.procs");
-  }
-  std::vector<std::string> files;
-  for (const char* controller : {"memory", "cpu", "pids"}) {
-    if (cgroups.has(controller)) {
-      files.push_back(JoinPath(cgroups.Dir(controller, cgroup), "cgroup.procs"));
-    }
-  }
-  return Join(files, "\n");
+// Beside the containers: what it uses counts as the pod's.
+std::string InfraCgroup(const Node& node, const Sandbox::Record& record) {
+  return node.cgroup_manager.OwnCgroup(record.cgroup(), "infra", record.id());
 }
 
 }  // namespace
@@ -48,11 +37,11 @@ absl::Status StartInfraProcess(Node& node, Context& ctx, Sandbox& sandbox) {
   options.uts_pin = pin(host_network, "uts");
   options.ipc_pin = pin(HostIpc(record->config()), "ipc");
   options.pid_pin = paths.Pin(record->id(), "pid");
-  options.cgroup_procs = CgroupProcs(node.cgroups, record->cgroup());
   auto infra = oci::StartInfra(ctx, options);
   if (!infra.ok()) {
     return Annotate(infra.status(), "start the infra process of sandbox " + ShortId(sandbox.id()));
   }
+  RETURN_IF_ERROR(node.cgroup_manager.Adopt(InfraCgroup(node, *record), infra->pid));
   // Should this fail, or the daemon die here: StopInfra finds the process by its pinned namespace.
   return Update(node, sandbox, [&infra](auto& next) {
     next.set_infra_pid(infra->pid);
@@ -73,6 +62,14 @@ absl::Status StopInfraProcess(Node& node, Context& ctx, Sandbox& sandbox) {
     next.set_infra_pid(0);
     next.set_infra_start_time(0);
   });
+}
+
+absl::Status RemoveInfraCgroup(const Node& node, const Sandbox::Record& record) {
+  if (record.cgroup().empty()) {
+    return absl::OkStatus();
+  }
+  const std::string cgroup = InfraCgroup(node, record);
+  return node.cgroup_manager.Exists(cgroup) ? node.cgroup_manager.Remove(cgroup) : absl::OkStatus();
 }
 
 bool InfraProcessLives(const Sandbox::Record& record) {

@@ -15,6 +15,8 @@ namespace davit::server {
 absl::Status StartInfraProcess(Node& node, Context& ctx, Sandbox& sandbox);
 // SIGKILL, which ends all of the namespace, and waits for the end. Nothing there is success.
 absl::Status StopInfraProcess(Node& node, Context& ctx, Sandbox& sandbox);
+// After that, wherever the pod's own cgroup came from. Missing is success.
+absl::Status RemoveInfraCgroup(const Node& node, const Sandbox::Record& record);
 // False if the pod has none, or it is not the process that the record names.
 bool InfraProcessLives(const Sandbox::Record& record);
 

@@ -57,6 +57,7 @@ bool OthersUseCgroup(Node& node, const Sandbox::Record& record) {
 }
 
 absl::Status RemoveCgroup(Node& node, const Sandbox::Record& record) {
+  RETURN_IF_ERROR(RemoveInfraCgroup(node, record));
   if (!record.cgroup_made() || record.cgroup().empty() || OthersUseCgroup(node, record)) {
     return absl::OkStatus();
   }

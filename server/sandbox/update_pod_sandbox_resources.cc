@@ -23,7 +23,7 @@ absl::Status Apply(const Node& node, const Sandbox::Record& record,
     return absl::OkStatus();
   }
   return Annotate(
-      ApplyPodResources(node.cgroups, record.cgroup(), AddOverhead(resources, overhead)),
+      node.cgroup_manager.SetResources(record.cgroup(), AddOverhead(resources, overhead)),
       "sandbox " + ShortId(record.id()));
 }
 
