@@ -49,7 +49,7 @@ class ContainerTest : public E2eTest {
   std::string CgroupValue(const std::string& id, const std::string& controller,
                           const std::string& v1_file, const std::string& v2_file) {
     const CgroupFs cgroups = Must(CgroupFs::Detect());
-    const std::string cgroup = daemon().cgroup() + "/pod" + pod_.id + "/" + id;
+    const std::string cgroup = daemon().ContainerCgroup(pod_.id, id);
     const std::string file = cgroups.mode() == CgroupMode::kV2 ? v2_file : v1_file;
     return std::string(Trim(Must(cgroups.Read(controller, cgroup, file))));
   }

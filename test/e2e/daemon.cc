@@ -24,6 +24,7 @@ namespace {
 constexpr char kConfig[] = R"(socket: {dir}/davit.sock
 log_level: debug
 runtime:
+  cgroup_manager: {manager}
   default_cgroup_parent: {cgroup}
   log_directory: {dir}/logs
 storage:
@@ -71,6 +72,10 @@ TestDaemon::TestDaemon() {
   const int number = NextNumber();
   dir_ = fmt::format("{}/{}", ProgramDir(), number);
   cgroup_ = fmt::format("{}/{}", ProgramCgroup(), number);
+  if (BySystemd()) {
+    const std::string stem = ProgramCgroup().substr(0, ProgramCgroup().rfind('.'));
+    cgroup_ = fmt::format("{}{}-{}.slice", ProgramCgroup(), stem, number);
+  }
   for (const auto& made : {dir_, logs(), net_d(), cni_bin(), leases()}) {
     Must(MakeDirs(made, 0755));
   }
@@ -81,9 +86,11 @@ TestDaemon::~TestDaemon() {
     Kill();
   }
   // After a failed test: a busy cgroup or mount must not hide what the test said.
-  const auto cgroups = CgroupFs::Detect();
-  if (cgroups.ok()) {
+  if (const auto cgroups = CgroupFs::Detect(); cgroups.ok()) {
     log::IfError(cgroups->KillAll(cgroup_), "kill what a test left");
+    if (BySystemd()) {
+      StopSlice(cgroup_);
+    }
     log::IfError(cgroups->Remove(cgroup_), "remove the cgroup of a test");
   }
   log::IfError(UnmountAllBelow(dir_), "unmount what a test left");
@@ -93,6 +100,7 @@ TestDaemon::~TestDaemon() {
 void TestDaemon::WriteConfig(const Options& options) const {
   Must(WriteFileAtomic(config_file(),
                        fmt::format(kConfig, fmt::arg("dir", dir_), fmt::arg("cgroup", cgroup_),
+                                   fmt::arg("manager", BySystemd() ? "systemd" : "cgroupfs"),
                                    fmt::arg("bridge", kBridge))));
   const std::string drop_ins = dir_ + "/davit.d";
   Must(RemoveTree(drop_ins));
@@ -174,6 +182,22 @@ bool TestDaemon::AwaitEnd() {
   }
   process_ = Process();
   return true;
+}
+
+std::string TestDaemon::ParentCgroup(const std::string& name) const {
+  if (!BySystemd()) {
+    return cgroup_ + "/" + name;
+  }
+  const std::string stem = cgroup_.substr(0, cgroup_.rfind('.'));
+  return fmt::format("{}{}-{}.slice", cgroup_, stem.substr(stem.rfind('/')), name);
+}
+
+std::string TestDaemon::PodCgroup(const std::string& pod_id) const {
+  return ParentCgroup("pod" + pod_id);
+}
+
+std::string TestDaemon::ContainerCgroup(const std::string& pod_id, const std::string& id) const {
+  return PodCgroup(pod_id) + "/" + (BySystemd() ? "davit-" + id + ".scope" : id);
 }
 
 std::string TestDaemon::Log() const {

@@ -51,6 +51,11 @@ class TestDaemon {
   [[nodiscard]] std::string leases() const { return dir_ + "/leases"; }
   [[nodiscard]] std::string config_file() const { return dir_ + "/davit.yaml"; }
   [[nodiscard]] const std::string& cgroup() const { return cgroup_; }
+  // Of a pod that names no parent, and of its containers.
+  [[nodiscard]] std::string PodCgroup(const std::string& pod_id) const;
+  [[nodiscard]] std::string ContainerCgroup(const std::string& pod_id, const std::string& id) const;
+  // Below cgroup(): one that a pod may name as its parent.
+  [[nodiscard]] std::string ParentCgroup(const std::string& name) const;
   // What it logged, since it was first started.
   [[nodiscard]] std::string Log() const;
 

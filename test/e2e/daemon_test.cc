@@ -8,6 +8,7 @@
 
 #include "base/file.h"
 #include "test/e2e/fixture.h"
+#include "test/e2e/isolation.h"
 
 namespace davit::e2e {
 namespace {
@@ -64,7 +65,8 @@ TEST_F(Daemon, FollowsTheNetworkConfiguration) {
 }
 
 TEST_F(Daemon, TellsItsCgroupDriverAndTakesAPodCidr) {
-  EXPECT_EQ(Must(client().RuntimeConfig()).linux().cgroup_driver(), v1::CGROUPFS);
+  EXPECT_EQ(Must(client().RuntimeConfig()).linux().cgroup_driver(),
+            BySystemd() ? v1::SYSTEMD : v1::CGROUPFS);
   v1::UpdateRuntimeConfigRequest request;
   request.mutable_runtime_config()->mutable_network_config()->set_pod_cidr("10.200.0.0/24");
   EXPECT_TRUE(client().UpdateRuntimeConfig(request).ok());

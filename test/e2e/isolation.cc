@@ -13,8 +13,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <chrono>
 #include <cstdio>
 #include <cstring>
+#include <string_view>
 #include <vector>
 
 #include "base/cgroup.h"
@@ -77,9 +80,13 @@ int ReapUntil(pid_t tests) {
 
 int RunAsInit(int (*body)()) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
-  if (mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
+  prctl(PR_SET_CHILD_SUBREAPER, 1);  // without a PID namespace it is not init
+  if (mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) {
+    return Complain("make mounts private");
+  }
+  if (!BySystemd() &&
       mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr) != 0) {
-    return Complain("mount");
+    return Complain("mount of /proc");
   }
   // In memory: many programs that sync to one disk would wait for each other.
   if (mount("davit-e2e", ProgramDir().c_str(), "tmpfs", MS_NOSUID, "mode=0755") != 0) {
@@ -97,7 +104,9 @@ int RunAsInit(int (*body)()) {
 }
 
 void RemoveLeftovers() {
-  if (const auto cgroups = CgroupFs::Detect(); cgroups.ok()) {
+  if (BySystemd()) {
+    StopSlice(ProgramCgroup());
+  } else if (const auto cgroups = CgroupFs::Detect(); cgroups.ok()) {
     if (absl::Status removed = cgroups->Remove(ProgramCgroup()); !removed.ok()) {
       std::fprintf(stderr, "%s\n", Message(removed).c_str());
     }
@@ -110,6 +119,22 @@ void RemoveLeftovers() {
 }
 
 }  // namespace
+
+bool BySystemd() {
+  const char* manager = getenv("DAVIT_E2E_CGROUP_MANAGER");
+  return manager != nullptr && std::string_view(manager) == "systemd";
+}
+
+void StopSlice(const std::string& cgroup) {
+  Context ctx(std::chrono::seconds(60));
+  SpawnOptions spawn;
+  spawn.argv = {"/usr/bin/systemctl", "stop", cgroup.substr(cgroup.rfind('/') + 1)};
+  spawn.env = MinimalEnv();
+  if (const auto stopped = davit::Run(ctx, spawn); !stopped.ok() || stopped->exit.code != 0) {
+    std::fprintf(stderr, "systemctl stop %s: %s\n", cgroup.c_str(),
+                 stopped.ok() ? stopped->err.c_str() : Message(stopped.status()).c_str());
+  }
+}
 
 std::string WhyNot() {
   if (geteuid() != 0) {
@@ -134,8 +159,14 @@ const std::string& ProgramDir() {
 }
 
 const std::string& ProgramCgroup() {
-  static const std::string& cgroup =
-      *new std::string("/" + ProgramDir().substr(ProgramDir().rfind('/') + 1));
+  static const std::string& cgroup = *new std::string([] {
+    std::string name = ProgramDir().substr(ProgramDir().rfind('/') + 1);
+    if (BySystemd()) {
+      std::replace(name.begin(), name.end(), '-', '_');
+      name += ".slice";
+    }
+    return "/" + name;
+  }());
   return cgroup;
 }
 
@@ -145,7 +176,8 @@ int RunIsolated(int (*body)()) {
     return Complain("mkdtemp");
   }
   MutableProgramDir() = pattern;
-  if (unshare(CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS) != 0) {
+  if (unshare((BySystemd() ? 0 : CLONE_NEWPID) | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC |
+              CLONE_NEWUTS) != 0) {
     return Complain("unshare");
   }
   const pid_t init = fork();

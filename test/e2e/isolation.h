@@ -14,9 +14,16 @@ namespace davit::e2e {
 // Why the tests cannot run here; "" if they can.
 [[nodiscard]] std::string WhyNot();
 
+// Whether the daemons under test let systemd make cgroups: DAVIT_E2E_CGROUP_MANAGER is "systemd".
+// There is no PID namespace then, in which the numbers of processes would mean nothing to systemd.
+[[nodiscard]] bool BySystemd();
+
 // A directory and a cgroup of this program: parents of what its tests make.
 [[nodiscard]] const std::string& ProgramDir();
 [[nodiscard]] const std::string& ProgramCgroup();
+
+// Ends all that is in a slice of systemd.
+void StopSlice(const std::string& cgroup);
 
 // Runs `body` inside and returns its result. Called before any thread exists.
 int RunIsolated(int (*body)());

@@ -10,6 +10,7 @@
 #include "base/cgroup.h"
 #include "base/file.h"
 #include "base/mount.h"
+#include "base/proc.h"
 #include "base/text.h"
 #include "test/e2e/wait.h"
 
@@ -49,13 +50,23 @@ void AddCgroups(const std::string& cgroup, std::set<std::string>& found) {
   }
 }
 
-// /proc shows this program's own PID namespace: its init, itself, what it and its daemons started.
+void AddDescendants(pid_t pid, std::set<pid_t>& found) {
+  for (const pid_t child : ChildrenOf(pid)) {
+    if (found.insert(child).second) {
+      AddDescendants(child, found);
+    }
+  }
+}
+
+// What this program and its daemons started: all that its init has or has inherited.
 void AddProcesses(pid_t daemon, std::set<std::string>& found) {
-  for (const auto& name : Must(ListDir("/proc"))) {
-    const auto pid = ParseInt(name);
-    if (!pid || *pid == 1 || *pid == getpid() || *pid == daemon) {
+  std::set<pid_t> processes;
+  AddDescendants(getppid(), processes);
+  for (const pid_t pid : processes) {
+    if (pid == getpid() || pid == daemon) {
       continue;
     }
+    const std::string name = std::to_string(pid);
     std::string command = ReadFile("/proc/" + name + "/cmdline").value_or("");
     std::replace(command.begin(), command.end(), '\0', ' ');
     // A process that has ended and that nobody has collected yet has no command line.

@@ -213,7 +213,7 @@ TEST_F(StatsTest, ResourcesOfAPodAreWrittenToItsCgroup) {
   Must(client().UpdatePodSandboxResources(request).status());
   const CgroupFs cgroups = Must(CgroupFs::Detect());
   const bool v2 = cgroups.mode() == CgroupMode::kV2;
-  const std::string cgroup = daemon().cgroup() + "/pod" + pod_.id;
+  const std::string cgroup = daemon().PodCgroup(pod_.id);
   const auto value = [&](const char* controller, const char* v1_file, const char* v2_file) {
     return std::string(Trim(Must(cgroups.Read(controller, cgroup, v2 ? v2_file : v1_file))));
   };
