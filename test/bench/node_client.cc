@@ -84,6 +84,67 @@ class GrpcNodeClient final : public NodeClient {
                                                 response.exit_code(), made.container);
   }
 
+  absl::StatusOr<std::string> ExecUrl(const PodAndContainer& made,
+                                      const std::vector<std::string>& command) override {
+    v1::ExecRequest request;
+    request.set_container_id(made.container);
+    request.mutable_cmd()->Assign(command.begin(), command.end());
+    request.set_stdout(true);
+    Samples ignored;
+    ASSIGN_OR_RETURN(const auto response,
+                     Call(ignored, "Exec", *runtime_, &v1::RuntimeService::Stub::Exec, request));
+    return response.url();
+  }
+
+  absl::StatusOr<std::string> Version() override {
+    Samples ignored;
+    ASSIGN_OR_RETURN(const auto response,
+                     Call(ignored, "Version", *runtime_, &v1::RuntimeService::Stub::Version,
+                          v1::VersionRequest()));
+    return response.runtime_name() + " " + response.runtime_version();
+  }
+
+  absl::Status ListPods(Samples& samples) override {
+    return Call(samples, "ListPodSandbox", *runtime_, &v1::RuntimeService::Stub::ListPodSandbox,
+                v1::ListPodSandboxRequest())
+        .status();
+  }
+
+  absl::StatusOr<size_t> ListContainers(Samples& samples) override {
+    ASSIGN_OR_RETURN(const auto response,
+                     Call(samples, "ListContainers", *runtime_,
+                          &v1::RuntimeService::Stub::ListContainers, v1::ListContainersRequest()));
+    return static_cast<size_t>(response.containers_size());
+  }
+
+  absl::Status ListContainerStats(Samples& samples) override {
+    return Call(samples, "ListContainerStats", *runtime_,
+                &v1::RuntimeService::Stub::ListContainerStats, v1::ListContainerStatsRequest())
+        .status();
+  }
+
+  absl::Status ImageFsInfo(Samples& samples) override {
+    return Call(samples, "ImageFsInfo", *image_, &v1::ImageService::Stub::ImageFsInfo,
+                v1::ImageFsInfoRequest())
+        .status();
+  }
+
+  absl::Status StatusOf(const PodAndContainer& made, Samples& samples) override {
+    RETURN_IF_ERROR(
+        Call(samples, "Status", *runtime_, &v1::RuntimeService::Stub::Status, v1::StatusRequest())
+            .status());
+    v1::PodSandboxStatusRequest pod;
+    pod.set_pod_sandbox_id(made.pod);
+    RETURN_IF_ERROR(Call(samples, "PodSandboxStatus", *runtime_,
+                         &v1::RuntimeService::Stub::PodSandboxStatus, pod)
+                        .status());
+    v1::ContainerStatusRequest container;
+    container.set_container_id(made.container);
+    return Call(samples, "ContainerStatus", *runtime_, &v1::RuntimeService::Stub::ContainerStatus,
+                container)
+        .status();
+  }
+
   absl::Status Remove(const PodAndContainer& made, Samples& samples) override {
     v1::StopContainerRequest stop;
     stop.set_container_id(made.container);

@@ -6,6 +6,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 
@@ -37,6 +38,18 @@ class NodeClient {
   // From nothing to a running container. On failure what was made is removed.
   virtual absl::StatusOr<PodAndContainer> Run(const std::string& name, Samples& samples) = 0;
   virtual absl::Status ExecTrue(const PodAndContainer& made, Samples& samples) = 0;
+  // The address at which its streams are.
+  virtual absl::StatusOr<std::string> ExecUrl(const PodAndContainer& made,
+                                              const std::vector<std::string>& command) = 0;
+  // Name and version of the server.
+  virtual absl::StatusOr<std::string> Version() = 0;
+  virtual absl::Status ListPods(Samples& samples) = 0;
+  // How many there are.
+  virtual absl::StatusOr<size_t> ListContainers(Samples& samples) = 0;
+  virtual absl::Status ListContainerStats(Samples& samples) = 0;
+  virtual absl::Status ImageFsInfo(Samples& samples) = 0;
+  // Of the server, the pod and the container.
+  virtual absl::Status StatusOf(const PodAndContainer& made, Samples& samples) = 0;
   // Stops and removes the container, then the pod, each by its own call.
   virtual absl::Status Remove(const PodAndContainer& made, Samples& samples) = 0;
 };

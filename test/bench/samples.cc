@@ -65,7 +65,7 @@ std::string Samples::Json() const {
     text += fmt::format("{}\"{}\": [{:.3f}]", text.size() > 1 ? ", " : "", name,
                         fmt::join(values, ", "));
   }
-  return text + "}\n";
+  return text + "}";
 }
 
 }  // namespace davit::bench

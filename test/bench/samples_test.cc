@@ -32,7 +32,7 @@ TEST(Samples, KeepsTheOrderOfNamesWhenMerged) {
   second.Add("a", 3);
   second.Add("c", 4.5);
   first.Merge(second);
-  EXPECT_EQ(first.Json(), "{\"b\": [1.000], \"a\": [2.000, 3.000], \"c\": [4.500]}\n");
+  EXPECT_EQ(first.Json(), "{\"b\": [1.000], \"a\": [2.000, 3.000], \"c\": [4.500]}");
 }
 
 }  // namespace

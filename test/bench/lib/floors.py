@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The least that a server can take on this machine: what it has to call, called directly."""
+import json
+import os
+import subprocess
+import time
+
+import servers
+
+
+def timed(times, name, argv, **options):
+    begin = time.monotonic()
+    done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False, **options)
+    times.setdefault(name, []).append((time.monotonic() - begin) * 1000)
+    if done.returncode != 0:
+        raise RuntimeError(f"{' '.join(argv)}: {done.stderr.decode(errors='replace')}"
+                           f"{done.stdout.decode(errors='replace')}")
+    return done.stdout
+
+
+def call_plugin(times, verb, network, plugin, environment, result):
+    config = {"cniVersion": network["cniVersion"], "name": network["name"], **plugin}
+    if result is not None:
+        config["prevResult"] = result
+    path = f"{servers.CNI_PLUGINS}/{plugin['type']}"
+    output = timed(times, f"{plugin['type']} {verb}", [path], input=json.dumps(config).encode(),
+                   env=dict(environment, CNI_COMMAND=verb))
+    return json.loads(output) if verb == "ADD" else result
+
+
+def add_and_delete(times, network, name):
+    subprocess.run(["ip", "netns", "add", name], check=True)
+    environment = {"PATH": os.environ["PATH"], "CNI_CONTAINERID": name, "CNI_NETNS": f"/run/netns/{name}",
+                   "CNI_IFNAME": "eth0", "CNI_PATH": servers.CNI_PLUGINS}
+    result = None
+    for plugin in network["plugins"]:
+        result = call_plugin(times, "ADD", network, plugin, environment, result)
+    for plugin in reversed(network["plugins"]):
+        call_plugin(times, "DEL", network, plugin, environment, result)
+    subprocess.run(["ip", "netns", "delete", name], check=True)
+
+
+def make_bundle(plan, directory, args):
+    """Of the image that the pods have. The network is that of the session, as a pod's is there before."""
+    os.makedirs(f"{directory}/rootfs")
+    layout = plan["layouts"] + "/busybox"
+
+    def blob(digest):
+        return f"{layout}/blobs/{digest.replace(':', '/')}"
+
+    with open(f"{layout}/index.json", encoding="utf-8") as file:
+        manifest = json.load(file)["manifests"][0]["digest"]
+    with open(blob(manifest), encoding="utf-8") as file:
+        layers = json.load(file)["layers"]
+    for layer in layers:
+        subprocess.run(["tar", "-C", f"{directory}/rootfs", "-xf", blob(layer["digest"])], check=True)
+    subprocess.run([plan["runtime_path"], "spec"], cwd=directory, check=True)
+    with open(f"{directory}/config.json", encoding="utf-8") as file:
+        spec = json.load(file)
+    spec["process"].update(terminal=False, args=args)
+    spec["linux"]["cgroupsPath"] = f"{plan['cgroup_parent']}/floor"
+    spec["linux"]["namespaces"] = [space for space in spec["linux"]["namespaces"]
+                                   if space["type"] not in ("network", "cgroup")]
+    with open(f"{directory}/config.json", "w", encoding="utf-8") as file:
+        json.dump(spec, file)
+
+
+def measure(plan):
+    """{name: [milliseconds, …]}"""
+    times = {}
+    with open(f"{plan['net_d']}/10-bench.conflist", encoding="utf-8") as file:
+        network = json.load(file)
+    for i in range(plan["rounds"]):
+        add_and_delete(times, network, f"floor-{i}")
+    runtime = plan["runtime_path"]
+    options = {"stdin": subprocess.DEVNULL}
+    true, sleep = f"{plan['state']}/true", f"{plan['state']}/sleep"
+    make_bundle(plan, true, ["/bin/true"])
+    for i in range(plan["rounds"]):
+        timed(times, "run", [runtime, "run", "--bundle", true, f"floor-{i}"], **options)
+    make_bundle(plan, sleep, ["/bin/sleep", "100000"])
+    # What it leaves running must not hold our pipe.
+    subprocess.run([runtime, "run", "--detach", "--bundle", sleep, "floor"], check=True,
+                   stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    for _ in range(plan["execs"]):
+        timed(times, "exec", [runtime, "exec", "floor", "/bin/true"], **options)
+    subprocess.run([runtime, "delete", "--force", "floor"], check=True)
+    return {"times": times}

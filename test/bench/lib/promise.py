@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What was promised of Davit, and whether the figures keep it. A ratio is to the better of the peers."""
+import json
+import os
+
+import figures as stats
+
+ADD = ("bridge ADD", "portmap ADD")
+LISTS = ("ListPodSandbox", "ListContainers", "Status", "PodSandboxStatus", "ContainerStatus")
+NOT_MEASURED = ("not measured", None)
+
+
+def ratio_at_most(figures, name, limit, statistic=stats.median):
+    found = figures.ratio(name, statistic)
+    return NOT_MEASURED if found is None else (f"{found[0]:.2f}", found[0] <= limit)
+
+
+def ratio_at_least(figures, name, limit):
+    found = figures.ratio(name, more=True)
+    return NOT_MEASURED if found is None else (f"{found[0]:.2f}", found[0] >= limit)
+
+
+def at_most(figures, name, limit, unit):
+    values = figures.of("davit", name)
+    return (f"{stats.median(values):.3g} {unit}", stats.median(values) <= limit) if values else NOT_MEASURED
+
+
+def all_of(*parts):
+    """Kept if each is; not measured if one is not."""
+    text = ", ".join(text for text, _ in parts)
+    kept = [kept for _, kept in parts]
+    return text, None if None in kept else all(kept)
+
+
+def over_plugins(figures):
+    floor, mine = figures.floor(ADD), figures.of("davit", "RunPodSandbox")
+    if floor is None or not mine:
+        return NOT_MEASURED
+    over = stats.median(mine) - floor
+    return f"{over:.1f} ms", over <= 5
+
+
+def lists(figures, pods):
+    found = [(figures.ratio(f"pods/{pods}/{call}", stats.p99), call) for call in LISTS]
+    if any(ratio is None for ratio, _ in found):
+        return NOT_MEASURED
+    worst, call = max((ratio[0], call) for ratio, call in found)
+    return f"{worst:.2f} at worst ({call})", worst <= 0.30
+
+
+def memory(figures, pods):
+    name = f"pods/{pods}/memory"
+    mine, parts = figures.of("davit", name), []
+    for peer in figures.peers():
+        theirs = figures.of(peer, name)
+        if mine and theirs:
+            value = stats.ratio(mine, theirs)
+            parts.append((f"{value:.2f} of {peer}", value <= (0.15 if peer == "containerd" else 0.35)))
+    return all_of(*parts) if parts else NOT_MEASURED
+
+
+def pull(results_path):
+    """From the last run of test/bench/pull, if there was one; its results have a line for each pull."""
+    if not os.path.exists(results_path):
+        return "not measured: test/bench/pull", None
+    with open(results_path, encoding="utf-8") as file:
+        rows = [json.loads(line) for line in file]
+    pulls = {}
+    for row in rows:
+        if row["kind"] == "pull" and row["image"] == "large-gzip" and row["clients"] == 1:
+            pulls.setdefault(row["server"], []).append(row["ms"])
+    floors = [max(row["inflate_ms"], row["tar_ms"]) for row in rows
+              if row["kind"] == "floor" and row["image"] == "large-gzip"]
+    mine = pulls.get("davit-nosync", [])
+    peers = [values for server, values in pulls.items() if not server.startswith("davit")]
+    if not mine or not peers or not floors:
+        return NOT_MEASURED
+    to_peer = stats.median(mine) / min(stats.median(values) for values in peers)
+    to_floor = stats.median(mine) / stats.median(floors)
+    return f"{to_peer:.2f}, and {to_floor:.2f} times the floor", to_peer <= 0.50 and to_floor <= 1.3
+
+
+def rows(figures, pull_results):
+    """(scenario, what was promised, what was measured, kept or None)"""
+    promised = (
+        ("pod and container from nothing to running, serial, p50", "0.35 of the better peer",
+         ratio_at_most(figures, "nothing to running", 0.35)),
+        ("the same and back, 8 clients, pods/s", "2.5 times as many",
+         ratio_at_least(figures, "clients/8/pods per second", 2.5)),
+        ("RunPodSandbox over the bare CNI plugins, p50", "5 ms", over_plugins(figures)),
+        ("ExecSync p50, and processor time for each", "0.50",
+         all_of(ratio_at_most(figures, "ExecSync", 0.50), ratio_at_most(figures, "cpu of an exec", 0.50))),
+        ("List and Status p99 with 500 containers", "0.30", lists(figures, 500)),
+        ("kubelet-like polling, processor time with 250 pods", "0.30",
+         ratio_at_most(figures, "poll/250/cpu", 0.30)),
+        ("memory of daemon and monitors (PSS) with 200 pods", "0.15 of containerd, 0.35 of others",
+         memory(figures, 200)),
+        ("idle memory", "24 MB RSS, of it 6 MB anonymous",
+         all_of(at_most(figures, "idle/rss", 24, "MB"), at_most(figures, "idle/anonymous", 6, "MB"))),
+        ("restart with 500 containers to the first list", "1 s", at_most(figures, "restart/500", 1, "s")),
+        ("idle processor time", "0.1 % of a processor", at_most(figures, "idle/cpu", 0.1, "%")),
+        ("pull of a large gzip layer, cold", "0.50, and 1.3 times the floor", pull(pull_results)),
+    )
+    return [(title, promise, *found) for title, promise, found in promised]
