@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "test/bench/node_client.h"
 
+#include <sys/stat.h>
+
 #include <chrono>
+#include <cstdio>
+#include <thread>
 
 #include <grpcpp/grpcpp.h>
 
@@ -16,9 +20,12 @@ namespace v1 = runtime::v1;
 using Clock = std::chrono::steady_clock;
 
 constexpr std::chrono::seconds kDeadline{600};
+constexpr std::chrono::seconds kReady{60};
 constexpr int64_t kStopTimeoutSeconds = 10;
-// Ends at once when asked to, and costs nothing until then.
-constexpr char kWork[] = "trap 'exit 0' TERM; sleep 1000000 & wait";
+// Ends at once when asked to, and costs nothing until then. It says so when it can be asked:
+// process 1 of a PID namespace ignores a signal that it has no handler for yet.
+constexpr char kWork[] = "trap 'exit 0' TERM; echo ready; sleep 1000000 & wait";
+constexpr char kLog[] = "work.log";
 
 double MillisecondsSince(Clock::time_point begin) {
   return std::chrono::duration<double, std::milli>(Clock::now() - begin).count();
@@ -54,14 +61,16 @@ class GrpcNodeClient final : public NodeClient {
   }
 
   absl::StatusOr<PodAndContainer> Run(const std::string& name, Samples& samples) override {
-    const auto begin = Clock::now();
     const v1::PodSandboxConfig config = PodConfig(name);
+    const std::string log = config.log_directory() + "/" + kLog;
+    (void)std::remove(log.c_str());  // of a pod of that name before
+    const auto begin = Clock::now();
     v1::RunPodSandboxRequest request;
     *request.mutable_config() = config;
     request.set_runtime_handler(target_.runtime_handler);
     ASSIGN_OR_RETURN(const auto pod, Call(samples, "RunPodSandbox", *runtime_,
                                           &v1::RuntimeService::Stub::RunPodSandbox, request));
-    PodAndContainer made{.pod = pod.pod_sandbox_id(), .container = ""};
+    PodAndContainer made{.pod = pod.pod_sandbox_id(), .container = "", .log = log};
     const absl::Status started = StartIn(made, config, samples);
     if (!started.ok()) {
       Samples ignored;
@@ -146,6 +155,7 @@ class GrpcNodeClient final : public NodeClient {
   }
 
   absl::Status Remove(const PodAndContainer& made, Samples& samples) override {
+    RETURN_IF_ERROR(AwaitLog(made));
     v1::StopContainerRequest stop;
     stop.set_container_id(made.container);
     stop.set_timeout(kStopTimeoutSeconds);
@@ -180,6 +190,19 @@ class GrpcNodeClient final : public NodeClient {
     return response;
   }
 
+  // The first line of the container.
+  static absl::Status AwaitLog(const PodAndContainer& made) {
+    const auto deadline = Clock::now() + kReady;
+    struct stat info = {};
+    while (stat(made.log.c_str(), &info) != 0 || info.st_size == 0) {
+      if (Clock::now() > deadline) {
+        return Internal("container {} has logged nothing to {}", made.container, made.log);
+      }
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    return absl::OkStatus();
+  }
+
   [[nodiscard]] v1::PodSandboxConfig PodConfig(const std::string& name) const {
     v1::PodSandboxConfig config;
     config.mutable_metadata()->set_name(name);
@@ -197,10 +220,11 @@ class GrpcNodeClient final : public NodeClient {
     v1::ContainerConfig config;
     config.mutable_metadata()->set_name("work");
     config.mutable_image()->set_image(target_.image);
+    config.mutable_image()->set_user_specified_image(target_.image);
     config.add_command("/bin/sh");
     config.add_args("-c");
     config.add_args(kWork);
-    config.set_log_path("work.log");
+    config.set_log_path(kLog);
     config.mutable_linux()->mutable_security_context()->mutable_namespace_options()->set_pid(
         v1::CONTAINER);
     return config;

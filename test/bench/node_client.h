@@ -25,6 +25,7 @@ struct Target {
 struct PodAndContainer {
   std::string pod;
   std::string container;
+  std::string log;  // of the container
 };
 
 class NodeClient {
@@ -50,7 +51,8 @@ class NodeClient {
   virtual absl::Status ImageFsInfo(Samples& samples) = 0;
   // Of the server, the pod and the container.
   virtual absl::Status StatusOf(const PodAndContainer& made, Samples& samples) = 0;
-  // Stops and removes the container, then the pod, each by its own call.
+  // Waits until the container can be stopped; stops and removes it, then the pod, each by its own
+  // call.
   virtual absl::Status Remove(const PodAndContainer& made, Samples& samples) = 0;
 };
 

@@ -20,16 +20,16 @@ class Generator:
 
     def start(self):
         self.process = subprocess.Popen(self.argv + ["node"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                        text=True)
+                                        stderr=subprocess.PIPE, text=True)
 
     def do(self, *command):
-        """The answer to a command. What it says of a failure goes to the log."""
+        """The answer to a command."""
         line = " ".join(str(word) for word in command)
         self.process.stdin.write(line + "\n")
         self.process.stdin.flush()
         answer = self.process.stdout.readline()
         if not answer:
-            raise RuntimeError(f"davit-bench ended during `{line}`")
+            raise RuntimeError(" ".join(self.process.stderr.read().split()) or f"davit-bench ended during `{line}`")
         return json.loads(answer)
 
     def kill(self):

@@ -7,6 +7,7 @@ import time
 import processes
 
 WARM_UP = 3
+START_SECONDS = 120
 SETTLE = 3
 CLIENTS_THAT_GROW = 4
 ASK_SECONDS = 15
@@ -28,9 +29,10 @@ class Node:
         begin = time.monotonic()
         self.server.start()
         while waiter.poll() is None:
-            if self.server.has_ended():
+            late = time.monotonic() - begin > START_SECONDS
+            if late or self.server.has_ended():
                 waiter.kill()
-                raise RuntimeError(f"{self.server.name} ended when it was started")
+                raise RuntimeError(f"{self.server.name} " + ("does not answer" if late else "ended at its start"))
             time.sleep(0.005)
         answer = json.loads(waiter.stdout.read())
         self.version = answer["version"]
