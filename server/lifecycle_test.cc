@@ -237,7 +237,7 @@ TEST_F(Lifecycle, BadRequestsMakeNothing) {
   EXPECT_TRUE(absl::IsInvalidArgument(TryCreate(pod, escape).status()));
   v1::ContainerConfig source = ShellConfig("source", "true");
   auto& mount = *source.add_mounts();
-  mount.set_host_path("/no/such/source");
+  mount.set_host_path("/proc/no/such/source");  // nor can it be made
   mount.set_container_path("/mnt");
   EXPECT_FALSE(TryCreate(pod, source).ok());
   v1::PodSandboxConfig sysctl = PodConfig("sysctl");

@@ -198,7 +198,8 @@ TEST_F(InfraTest, AFailureLeavesNothing) {
   options.net_pin = dir_ + "/missing";
   const auto infra = StartInfra(ctx_, options);
   ASSERT_FALSE(infra.ok());
-  EXPECT_NE(Message(infra.status()).find("join a namespace"), std::string::npos) << infra.status();
+  EXPECT_NE(Message(infra.status()).find("open a namespace of the pod"), std::string::npos)
+      << infra.status();
   EXPECT_FALSE(PathExists(options_.pid_pin));
 
   ASSERT_TRUE(WriteFileAtomic(options_.pid_pin, "taken").ok());

@@ -99,7 +99,7 @@ TEST(AppArmorProfile, IsUnderstoodByTheParser) {
   SpawnOptions spawn;
   spawn.argv = {*parser, "--skip-kernel-load", "--skip-cache"};
   spawn.env = MinimalEnv();
-  const auto result = Run(ctx, spawn, {.input = text});
+  const auto result = davit::Run(ctx, spawn, {.input = text});
   ASSERT_TRUE(result.ok()) << result.status();
   EXPECT_EQ(result->exit.code, 0) << result->err;
 }

@@ -86,7 +86,8 @@ class RuntimeTest : public testing::TestWithParam<const char*> {
     spawn.argv.insert(spawn.argv.end(), args.begin(), args.end());
     spawn.env = MinimalEnv();
     Context ctx(seconds(60));
-    return davit::Run(ctx, spawn);
+    // Not /dev/null: crun gives its standard input to the user of the container.
+    return davit::Run(ctx, spawn, {.input = "\n"});
   }
 
   void WriteConfig() {

@@ -27,7 +27,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using nlohmann::json;
 
-constexpr const char* kShortTimeouts = "image: {progress_timeout: 1s}\n";
+constexpr const char* kShortTimeouts = "image: {progress_timeout: 3s}\n";
 // A debug build, at rest, has a third of it.
 constexpr uint64_t kMostMemoryKb = 100'000;
 
