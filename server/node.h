@@ -74,7 +74,7 @@ struct Node {
   int lowest_oom_score_adj;
   const StorageHealth* health = nullptr;
   network::HostPorts* host_ports = nullptr;  // null: Davit publishes none
-  absl::Status user_namespaces = {};  // why pods can have none of their own here
+  absl::Status user_namespaces = {};         // why pods can have none of their own here
 };
 
 }  // namespace davit::server

@@ -104,8 +104,8 @@ TEST_F(NetworkTest, HostPort) {
 }
 
 // Without a plugin for them Davit publishes ports itself, and goes on to when it is killed, when
-// somebody deletes its table, and when both happen. (Not the ruleset: the bridge plugin has rules, too,
-// and its DEL fails without them.)
+// somebody deletes its table, and when both happen. (Not the ruleset: the bridge plugin has rules,
+// too, and its DEL fails without them.)
 TEST_F(NetworkTest, OwnHostPort) {
   ConfigureBridge();
   Pull("web");
