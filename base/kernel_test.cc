@@ -21,7 +21,6 @@
 #include "base/mount.h"
 #include "base/mount_tree.h"
 #include "base/namespace.h"
-#include "base/null_device.h"
 #include "base/test_util.h"
 #include "base/text.h"
 #include "base/user_namespace.h"
@@ -117,21 +116,6 @@ void InOwnMountNs(const std::function<void()>& body) {
   if (!test::IsRoot()) {                   \
     GTEST_SKIP() << "mounting needs root"; \
   }
-
-TEST(NullDevice, ChangesOfItAreNotTheNodes) {
-  NEEDS_ROOT();
-  struct stat before = {};
-  ASSERT_EQ(stat("/dev/null", &before), 0);
-  const auto null = OpenOwnNull();
-  ASSERT_OK(null);
-  EXPECT_EQ(write(null->get(), "lost", 4), 4);
-  char byte = 0;
-  EXPECT_EQ(read(null->get(), &byte, 1), 0);
-  EXPECT_EQ(fchown(null->get(), 1, 1), 0);
-  struct stat after = {};
-  ASSERT_EQ(stat("/dev/null", &after), 0);
-  EXPECT_EQ(after.st_uid, before.st_uid);
-}
 
 TEST(Mount, BindsReadOnlyWithAllBelow) {
   NEEDS_ROOT();

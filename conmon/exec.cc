@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 
 #include "conmon/launch.h"
+#include "conmon/null_device.h"
 #include "conmon/protocol.h"
 #include "conmon/sys.h"
 
@@ -127,6 +128,12 @@ const char* RunExec(const Options& options) {
       return "listen for the process's terminal";
     }
     NameConsole(&console);
+  }
+  // What the daemon did not ask for is the node's /dev/null.
+  Fd null_mount;
+  errno = ReplaceNullStdio(&null_mount);
+  if (errno != 0) {
+    return "make a null device for the process";
   }
   Stdio stdio;
   stdio.in.Reset(0);

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
+#include "conmon/null_device.h"
 #include "conmon/protocol.h"
 
 namespace davit::conmon {
@@ -28,9 +29,9 @@ int MakePipe(Fd* reader, Fd* writer) {
   return fchmod(fds[0], 0666) == 0 ? 0 : errno;
 }
 
-int OpenNull(Fd* fd) {
-  fd->Reset(open("/dev/null", O_RDWR | O_CLOEXEC));
-  return fd->valid() ? 0 : errno;
+int Duplicate(const Fd& from, Fd* to) {
+  to->Reset(fcntl(from.get(), F_DUPFD_CLOEXEC, 0));
+  return to->valid() ? 0 : errno;
 }
 
 [[noreturn]] void ExecRuntime(const Options& options, const Stdio& stdio, char** argv) {
@@ -53,11 +54,12 @@ int OpenNull(Fd* fd) {
 int MakeStdio(const Options& options, Stdio* stdio) {
   int error = MakePipe(&stdio->err_reader, &stdio->err);
   if (error == 0) {
-    error = options.tty ? OpenNull(&stdio->out) : MakePipe(&stdio->out_reader, &stdio->out);
+    error = options.stdin_open && !options.tty ? MakePipe(&stdio->in, &stdio->in_writer)
+                                               : OpenOwnNull(&stdio->in, &stdio->null_mount);
   }
   if (error == 0) {
-    error = options.stdin_open && !options.tty ? MakePipe(&stdio->in, &stdio->in_writer)
-                                               : OpenNull(&stdio->in);
+    error =
+        options.tty ? Duplicate(stdio->in, &stdio->out) : MakePipe(&stdio->out_reader, &stdio->out);
   }
   // Only our ends may be non-blocking: the flag belongs to the open file, which pipe ends do not
   // share.

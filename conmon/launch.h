@@ -16,10 +16,11 @@ namespace davit::conmon {
 struct Stdio {
   Fd in, out, err;                       // the container's
   Fd in_writer, out_reader, err_reader;  // ours
+  Fd null_mount;                         // of a null device among the former: see null_device.h
 };
 
-// Without a terminal: pipes, and a pipe or /dev/null as stdin. With one: /dev/null and a pipe for
-// what the runtime itself says. Returns an errno.
+// Without a terminal: pipes, and a pipe or a null device as stdin. With one: a null device and a
+// pipe for what the runtime itself says. Returns an errno.
 int MakeStdio(const Options& options, Stdio* stdio);
 
 // The runtime's pid, or -1 with errno. `console_path` is null without a terminal.

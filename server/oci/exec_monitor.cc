@@ -19,7 +19,6 @@
 #include "base/file.h"
 #include "base/id.h"
 #include "base/log.h"
-#include "base/null_device.h"
 #include "base/pipe.h"
 #include "base/poll.h"
 #include "base/status.h"
@@ -73,7 +72,8 @@ absl::StatusOr<Pipe> MakeOpenPipe() {
   return pipe;
 }
 
-// Nothing of the node's, /dev/null least of all: crun gives all three to the user of the process.
+// Nothing of the node's: crun gives all three to the user of the process. Where an output is not
+// wanted, the monitor has a null device.
 absl::StatusOr<ChildEnds> MakePipes(const ExecStreams& streams, RunningExec& exec) {
   ChildEnds child;
   ASSIGN_OR_RETURN(Pipe in, MakeOpenPipe());
@@ -82,13 +82,11 @@ absl::StatusOr<ChildEnds> MakePipes(const ExecStreams& streams, RunningExec& exe
     exec.in = std::move(in.writer);
   }
   const auto output = [](bool wanted, UniqueFd& ours, UniqueFd& theirs) -> absl::Status {
-    if (!wanted) {
-      ASSIGN_OR_RETURN(theirs, OpenOwnNull());
-      return absl::OkStatus();
+    if (wanted) {
+      ASSIGN_OR_RETURN(Pipe pipe, MakeOpenPipe());
+      ours = std::move(pipe.reader);
+      theirs = std::move(pipe.writer);
     }
-    ASSIGN_OR_RETURN(Pipe pipe, MakeOpenPipe());
-    ours = std::move(pipe.reader);
-    theirs = std::move(pipe.writer);
     return absl::OkStatus();
   };
   RETURN_IF_ERROR(output(streams.out, exec.out, child.out));

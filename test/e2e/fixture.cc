@@ -190,6 +190,15 @@ v1::ContainerStatus E2eTest::AwaitExit(const std::string& id) {
   return status;
 }
 
+void E2eTest::ExpectNullIsNotOf(uint32_t user) {
+  struct stat null = {};
+  ASSERT_EQ(stat("/dev/null", &null), 0);
+  if (null.st_uid == user) {
+    ADD_FAILURE() << "the node's /dev/null belongs to a user of containers";
+    EXPECT_EQ(chown("/dev/null", 0, 0), 0);
+  }
+}
+
 v1::ExecSyncResponse E2eTest::Exec(const std::string& id, const std::vector<std::string>& command) {
   v1::ExecSyncRequest request;
   request.set_container_id(id);

@@ -84,6 +84,9 @@ class E2eTest : public testing::Test {
   std::vector<v1::Container> Containers(const v1::ContainerFilter& filter = {});
   v1::ContainerStatus AwaitExit(const std::string& id);
 
+  // The node's /dev/null does not belong to the user (if it does, it is given back to root).
+  static void ExpectNullIsNotOf(uint32_t user);
+
   v1::ExecSyncResponse Exec(const std::string& id, const std::vector<std::string>& command);
   std::string ShellIn(const std::string& id, const std::string& script);
 

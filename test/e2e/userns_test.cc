@@ -434,6 +434,16 @@ TEST_P(UserNamespaces, OutputCanBeOpenedAnew) {
   EXPECT_EQ(lines, (std::vector<std::string>{"stderr err", "stdout end", "stdout out"}));
 }
 
+// An OCI runtime gives the standard streams to the user of the process.
+TEST_P(UserNamespaces, NoDeviceOfTheNodeIsGivenToThePod) {
+  constexpr uint32_t kFirst = 41200000;  // nobody else's: tests run side by side
+  const Pod pod = RunMapped("pod", kFirst);
+  const std::string id = Run(pod, In(pod, "main"));
+  ExpectNullIsNotOf(kFirst);
+  EXPECT_EQ(Exec(id, {"id", "-u"}).stdout(), "0\n");
+  ExpectNullIsNotOf(kFirst);
+}
+
 TEST_P(UserNamespaces, ExecAttachAndPortForward) {
   Pull("web");
   const Pod pod = RunMapped("pod");
