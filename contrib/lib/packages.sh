@@ -29,6 +29,7 @@ packages_vm_guest=(
   linux-image-cloud-amd64 initramfs-tools zstd systemd-sysv dbus udev kmod apparmor ca-certificates
   "${packages_run[@]}"
   busybox-static curl docker-registry jq gpg-agent gpgconf openssl skopeo sqlite3 umoci
-  libarchive13 libcap2 libcurl4 libfmt9 libgrpc++1.51 libisal2 libprotobuf32 libre2-9 libseccomp2
+  libarchive13 libcap2 libcurl4 libfmt9 libgrpc++1.51 libisal2 libmnl0 libnetfilter-conntrack3
+  libprotobuf32 libre2-9 libseccomp2
   libsqlite3-0 libssl3 libsystemd0 libtomlplusplus3 libyaml-cpp0.7 libzstd1 zlib1g
 )

@@ -91,15 +91,15 @@ absl::Status GiveToPodRoot(const v1::PodSandboxConfig& config, const std::string
 
 std::string HostPingGroupRange(const std::string& value, const storage::IdMappings& mappings) {
   const std::vector<std::string> words = Words(value);
-  const auto low = words.size() == 2 ? ParseUint(words[0]) : std::nullopt;
-  const auto high = words.size() == 2 ? ParseUint(words[1]) : std::nullopt;
-  if (mappings.empty() || !low || !high) {
+  if (mappings.empty() || words.size() != 2 || !ParseUint(words[0]) || !ParseUint(words[1])) {
     return value;
   }
+  const uint64_t low = *ParseUint(words[0]);
+  const uint64_t high = *ParseUint(words[1]);
   for (const storage::IdRange& range : mappings.gids) {
-    if (*low >= range.inside && *low - range.inside < range.count && *high >= *low) {
-      const uint64_t last = std::min<uint64_t>(*high, uint64_t{range.inside} + range.count - 1);
-      return fmt::format("{} {}", range.outside + (*low - range.inside),
+    if (low >= range.inside && low - range.inside < range.count && high >= low) {
+      const uint64_t last = std::min<uint64_t>(high, uint64_t{range.inside} + range.count - 1);
+      return fmt::format("{} {}", range.outside + (low - range.inside),
                          range.outside + (last - range.inside));
     }
   }
