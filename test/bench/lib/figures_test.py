@@ -43,7 +43,7 @@ def sessions(server, scale):
 
 
 def results():
-    floor = {"times": {name: [1.0, 2.0, 3.0] for name in report.ADD + report.DEL + ("run", "exec")}}
+    floor = {"times": {name: [1.0, 2.0, 3.0] for name in report.ADD + report.DEL + ("run", "exec", "cpu of exec")}}
     made = [session for server, scale in (("davit", 1), ("containerd", 4), ("crio", 5))
             for session in sessions(server, scale)]
     made.append({"server": "floor", "kind": "floor", "turn": 1, "load": 0.1, "figures": floor})
@@ -91,6 +91,10 @@ class ReportTest(unittest.TestCase):
         rows = promise.rows(stats.Figures(results()), "/no/such/file")
         self.assertEqual(len(rows), 11)
         self.assertEqual([row[0] for row in rows if row[3] is None], ["pull of a large gzip layer, cold"])
+
+    def test_the_runtimes_own_part_of_an_exec_is_told(self):
+        rows = {row[0]: row[2] for row in promise.rows(stats.Figures(results()), "/no/such/file")}
+        self.assertEqual(rows["ExecSync p50, and processor time for each"].count("the OCI runtime alone 0.01"), 1)
 
     def test_what_was_not_measured_breaks_nothing(self):
         some = results()

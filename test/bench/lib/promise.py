@@ -32,6 +32,15 @@ def all_of(*parts):
     return text, None if None in kept else all(kept)
 
 
+def exec_cpu(figures, limit):
+    """With what the OCI runtime alone would be: no server can have less of it."""
+    text, kept = ratio_at_most(figures, "cpu of an exec", limit)
+    floor, peer = figures.floor(("cpu of exec",)), figures.better_peer("cpu of an exec")
+    if kept is not None and floor is not None:
+        text += f" (the OCI runtime alone {floor / stats.median(figures.of(peer, 'cpu of an exec')):.2f})"
+    return text, kept
+
+
 def over_plugins(figures):
     floor, mine = figures.floor(ADD), figures.of("davit", "RunPodSandbox")
     if floor is None or not mine:
@@ -89,7 +98,7 @@ def rows(figures, pull_results):
          ratio_at_least(figures, "clients/8/pods per second", 2.5)),
         ("RunPodSandbox over the bare CNI plugins, p50", "5 ms", over_plugins(figures)),
         ("ExecSync p50, and processor time for each", "0.50",
-         all_of(ratio_at_most(figures, "ExecSync", 0.50), ratio_at_most(figures, "cpu of an exec", 0.50))),
+         all_of(ratio_at_most(figures, "ExecSync", 0.50), exec_cpu(figures, 0.50))),
         ("List and Status p99 with 500 containers", "0.30", lists(figures, 500)),
         ("kubelet-like polling, processor time with 250 pods", "0.30",
          ratio_at_most(figures, "poll/250/cpu", 0.30)),

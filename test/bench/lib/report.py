@@ -60,9 +60,12 @@ def calls(figures):
 
 
 def floors(figures):
-    rows = [(title, number(stats.median(values)), number(stats.p99(values)), number(min(values)))
-            for title, values in figures.series.get("floor", {}).items()]
-    return table(("floor, milliseconds", "p50", "p99", "min"), ("---",) + ("---:",) * 3, rows)
+    series = figures.series.get("floor", {})
+    rows = [(title, number(stats.median(values)), number(stats.p99(values)), number(min(values)),
+             number(stats.median(series[f"cpu of {title}"])) if f"cpu of {title}" in series else "")
+            for title, values in series.items() if not title.startswith("cpu of ")]
+    return table(("floor, milliseconds", "p50", "p99", "min", "processor time, p50"), ("---",) + ("---:",) * 4,
+                 rows)
 
 
 def value_rows(figures, named, statistic=stats.median):
