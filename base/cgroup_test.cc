@@ -7,6 +7,8 @@
 
 #include <map>
 
+#include "base/cgroup_moves.h"
+#include "base/file.h"
 #include "base/id.h"
 #include "base/mount.h"
 #include "base/subprocess.h"
@@ -339,6 +341,52 @@ TEST_F(RealCgroup, LimitsAreWrittenAndReadBack) {
   const absl::Status bad = fs_.Write("memory", name_, "memory.limit_in_bytes", "nonsense");
   EXPECT_TRUE(absl::IsInvalidArgument(bad));
   EXPECT_NE(Message(bad).find("nonsense"), std::string::npos);
+}
+
+TEST(CgroupMoves, AMoveThatChangesNothing) {
+  const TempDir dir;
+  const std::string procs = dir / "cgroup.procs";
+  ASSERT_OK(WriteFileAtomic(procs, ""));
+  {
+    CgroupMoves moves(procs);
+    moves.KeepQuick(std::chrono::milliseconds(0));
+  }
+  EXPECT_EQ(*ReadFile(procs), std::to_string(getpid()));
+}
+
+TEST(CgroupMoves, EndsBeforeItsTimeWithItsOwner) {
+  const TempDir dir;
+  const std::string procs = dir / "cgroup.procs";
+  ASSERT_OK(WriteFileAtomic(procs, ""));
+  CgroupMoves moves(procs);
+  moves.KeepQuick(std::chrono::hours(1));
+  moves.KeepQuick(std::chrono::milliseconds(1));
+}
+
+TEST(CgroupMoves, WhereItCannotBeDoneNothingHappens) {
+  const TempDir dir;
+  CgroupMoves moves(dir / "none/cgroup.procs");
+  moves.KeepQuick(std::chrono::hours(1));
+  moves.KeepQuick(std::chrono::hours(1));
+  CgroupMoves none("");
+  none.KeepQuick(std::chrono::hours(1));
+}
+
+TEST(CgroupMoves, StaysInItsCgroup) {
+  const auto cgroups = CgroupFs::Detect();
+  if (!test::IsRoot() || !cgroups.ok()) {
+    GTEST_SKIP() << "needs root, and cgroups that are mounted";
+  }
+  const std::string before = *ReadFile("/proc/self/cgroup");
+  const auto procs = OwnCgroupProcs(*cgroups);
+  ASSERT_OK(procs);
+  const std::string pids = *ReadFile(*procs);
+  EXPECT_NE(("\n" + pids).find("\n" + std::to_string(getpid()) + "\n"), std::string::npos);
+  {
+    CgroupMoves moves(*procs);
+    moves.KeepQuick(std::chrono::milliseconds(10));
+  }
+  EXPECT_EQ(*ReadFile("/proc/self/cgroup"), before);
 }
 
 }  // namespace

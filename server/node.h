@@ -11,6 +11,7 @@
 #include <string>
 
 #include "base/cgroup.h"
+#include "base/cgroup_moves.h"
 #include "base/event_loop.h"
 #include "base/executor.h"
 #include "base/single_flight.h"
@@ -54,6 +55,7 @@ struct Node {
   Executor& executor;
   const CgroupFs& cgroups;
   const CgroupManager& cgroup_manager;
+  CgroupMoves& cgroup_moves;
   storage::Storage& storage;
   const image::PolicyChecker& policy;
   image::Puller& puller;

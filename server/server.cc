@@ -156,6 +156,7 @@ class Daemon {
     ASSIGN_OR_RETURN(cgroups_, CgroupFs::Detect());
     ASSIGN_OR_RETURN(cgroup_manager_,
                      CgroupManager::Create(config_.runtime.cgroup_manager, *cgroups_));
+    cgroup_moves_ = std::make_unique<CgroupMoves>(OwnCgroupProcs(*cgroups_).value_or(""));
     Context ctx(kProfileTime);
     if (const absl::Status loaded = spec::LoadDefaultAppArmorProfile(ctx); !loaded.ok()) {
       log::Warning("{}; containers run without a profile", Message(loaded));
@@ -185,6 +186,7 @@ class Daemon {
                          .executor = work_,
                          .cgroups = *cgroups_,
                          .cgroup_manager = *cgroup_manager_,
+                         .cgroup_moves = *cgroup_moves_,
                          .storage = *storage_,
                          .policy = *policy_,
                          .puller = *puller_,
@@ -220,6 +222,7 @@ class Daemon {
   std::unique_ptr<EventLoop> loop_;
   std::optional<CgroupFs> cgroups_;
   std::unique_ptr<CgroupManager> cgroup_manager_;
+  std::unique_ptr<CgroupMoves> cgroup_moves_;
   std::optional<oci::RuntimeTable> runtimes_;
   std::string monitor_path_;
   std::set<std::string> own_capabilities_;

@@ -124,6 +124,7 @@ struct TestMachine::Daemon {
   std::unique_ptr<EventLoop> loop;
   std::optional<CgroupFs> cgroups;
   std::unique_ptr<CgroupManager> cgroup_manager;
+  CgroupMoves cgroup_moves{""};
   std::optional<oci::RuntimeTable> runtimes;
   std::unique_ptr<FileCni> cni;
   std::unique_ptr<image::PolicyChecker> policy;
@@ -232,6 +233,7 @@ void TestMachine::Start() {
                       .executor = d.work,
                       .cgroups = *d.cgroups,
                       .cgroup_manager = *d.cgroup_manager,
+                      .cgroup_moves = d.cgroup_moves,
                       .storage = *d.storage,
                       .policy = *d.policy,
                       .puller = d.puller,

@@ -50,6 +50,7 @@ namespace sv1 = davit::state::v1;
 using ImagePtr = std::shared_ptr<const storage::ImageRecord>;
 
 constexpr std::chrono::minutes kUndoTimeout{2};
+constexpr std::chrono::milliseconds kUntilStart{50};
 constexpr mode_t kLogDirMode = 0755;
 constexpr mode_t kAccountFileMode = 0644;
 
@@ -345,6 +346,7 @@ absl::StatusOr<v1::CreateContainerResponse> CreateContainer(
   ASSIGN_OR_RETURN(const auto sandbox, node.sandboxes.Find(request.pod_sandbox_id()));
   RETURN_IF_ERROR(CheckContainerConfig(request.config()));
   RETURN_IF_ERROR(CheckReady(node, *sandbox));
+  node.cgroup_moves.KeepQuick(kUntilStart);
   const std::string name =
       ContainerName(request.config().metadata(), sandbox->record()->config().metadata());
   auto work = [&node, sandbox, config = request.config(), name](Context& op) {

@@ -16,6 +16,8 @@
 namespace davit::server {
 namespace {
 
+// Begins the grace period that the OCI runtime would begin, and wait for, some milliseconds later.
+constexpr std::chrono::milliseconds kUntilMoved{0};
 constexpr int64_t kLongestTimeoutSeconds = int64_t{366} * 24 * 3600;
 
 absl::StatusOr<oci::ExecResult> Exec(Node& node, Context& ctx, const Container& container,
@@ -42,6 +44,7 @@ absl::StatusOr<runtime::v1::ExecSyncResponse> ExecSync(
     return InvalidArgument("exec in container {}: the request has no command",
                            ShortId(container->id()));
   }
+  node.cgroup_moves.KeepQuick(kUntilMoved);
   const int64_t timeout = std::min(request.timeout(), kLongestTimeoutSeconds);
   Context limited(ctx, timeout > 0 ? Context::Clock::duration(std::chrono::seconds(timeout))
                                    : Context::Clock::duration(std::chrono::hours(24 * 366)));

@@ -28,6 +28,8 @@ namespace sv1 = davit::state::v1;
 
 constexpr int kStartErrorExitCode = 128;
 constexpr std::chrono::minutes kUndoTimeout{2};
+// The OCI runtime has moved the container to its cgroup.
+constexpr std::chrono::milliseconds kUntilMoved{20};
 constexpr int kMonitorEndMs = 10'000;
 
 absl::Status CheckStartable(const Node& node, const Container& container) {
@@ -162,6 +164,7 @@ void Undo(Node& node, Container& container, const absl::Status& why) {
 absl::StatusOr<runtime::v1::StartContainerResponse> StartContainer(
     Node& node, Context& ctx, const runtime::v1::StartContainerRequest& request) {
   ASSIGN_OR_RETURN(const auto container, node.containers.Find(request.container_id()));
+  node.cgroup_moves.KeepQuick(kUntilMoved);
   ctx.SetStage("wait for another operation on the container");
   absl::MutexLock lock(&container->op_mutex);
   RETURN_IF_ERROR(CheckStartable(node, *container));

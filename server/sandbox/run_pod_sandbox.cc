@@ -31,6 +31,8 @@ namespace v1 = runtime::v1;
 namespace sv1 = davit::state::v1;
 
 constexpr std::chrono::minutes kUndoTimeout{2};
+// From the cgroup on: the plugins, and a kubelet that asks once more before it makes a container.
+constexpr std::chrono::milliseconds kUntilContainers{100};
 
 absl::Status MakeNamespaces(Node& node, Context& /*ctx*/, Sandbox& sandbox) {
   const auto record = sandbox.record();
@@ -64,7 +66,10 @@ absl::Status MakeFiles(Node& node, Context& /*ctx*/, Sandbox& sandbox) {
 }
 
 absl::Status MakeCgroup(Node& node, Context& /*ctx*/, Sandbox& sandbox) {
-  return node.cgroup_manager.Create(sandbox.record()->cgroup());
+  RETURN_IF_ERROR(node.cgroup_manager.Create(sandbox.record()->cgroup()));
+  // For the containers that come next. While the plugins run nobody waits.
+  node.cgroup_moves.KeepQuick(kUntilContainers);
+  return absl::OkStatus();
 }
 
 absl::Status StartInfra(Node& node, Context& ctx, Sandbox& sandbox) {

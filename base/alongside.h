@@ -11,7 +11,7 @@
 
 #include "absl/status/status.h"
 
-namespace davit::network {
+namespace davit {
 
 class Alongside {
  public:
@@ -40,4 +40,4 @@ class Alongside {
   std::thread thread_;
 };
 
-}  // namespace davit::network
+}  // namespace davit

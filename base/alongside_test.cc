@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "network/alongside.h"
+#include "base/alongside.h"
 
 #include <atomic>
 
 #include <gtest/gtest.h>
 
-namespace davit::network {
+namespace davit {
 namespace {
 
 TEST(Alongside, RunsBesideItsOwnerAndTellsTheEnd) {
@@ -33,4 +33,4 @@ TEST(Alongside, DestructorWaits) {
 }
 
 }  // namespace
-}  // namespace davit::network
+}  // namespace davit
