@@ -37,6 +37,20 @@ void LogCall(const char* method, int64_t started_ns, const absl::Status& status)
 template <typename Request, typename Response>
 using Handler = absl::StatusOr<Response> (*)(Node&, Context&, const Request&);
 
+// One whose answer is a serialized message already. It never blocks.
+template <typename Request>
+using SerializedHandler = absl::StatusOr<std::string> (*)(Node&, Context&, const Request&);
+
+// The call of a handler, or of anything that gives a status or a StatusOr.
+template <typename Call>
+auto WithoutExceptions(const char* method, Call call) -> decltype(call()) {
+  try {
+    return call();
+  } catch (const std::exception& error) {
+    return Internal("{}: unexpected exception: {}", method, error.what());
+  }
+}
+
 // Lives from the arrival of a call until OnDone.
 template <typename Request, typename Response>
 class UnaryCall final : public grpc::ServerUnaryReactor {
@@ -59,15 +73,10 @@ class UnaryCall final : public grpc::ServerUnaryReactor {
 
  private:
   absl::Status Invoke(Node& node, Handler<Request, Response> handler) {
-    try {
-      auto result = handler(node, ctx_, *request_);
-      if (result.ok()) {
-        *response_ = *std::move(result);
-      }
-      return result.status();
-    } catch (const std::exception& error) {
-      return Internal("{}: unexpected exception: {}", method_, error.what());
-    }
+    return WithoutExceptions(method_, [&]() -> absl::Status {
+      ASSIGN_OR_RETURN(*response_, handler(node, ctx_, *request_));
+      return absl::OkStatus();
+    });
   }
 
   const char* method_;
@@ -94,6 +103,33 @@ struct Dispatcher {
     return call;
   }
 };
+
+// On the gRPC thread.
+template <typename Request>
+grpc::ServerUnaryReactor* AnswerSerialized(Node& node, const char* method,
+                                           grpc::CallbackServerContext* context,
+                                           const grpc::ByteBuffer& request,
+                                           grpc::ByteBuffer* response,
+                                           SerializedHandler<Request> handler) {
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  const int64_t started = NowNanos();
+  Request parsed;
+  grpc::ByteBuffer bytes(request);  // deserializing clears it
+  if (const grpc::Status bad = grpc::SerializationTraits<Request>::Deserialize(&bytes, &parsed);
+      !bad.ok()) {
+    reactor->Finish(bad);
+    return reactor;
+  }
+  Context ctx(DeadlineOf(*context));
+  const auto answer = WithoutExceptions(method, [&] { return handler(node, ctx, parsed); });
+  if (answer.ok()) {
+    const grpc::Slice slice(*answer);
+    *response = grpc::ByteBuffer(&slice, 1);
+  }
+  LogCall(method, started, answer.status());
+  reactor->Finish(ToGrpc(answer.status()));
+  return reactor;
+}
 
 // Calls of methods that come with a later version: UNIMPLEMENTED, naming the method.
 grpc::Status UnimplementedMethod(const char* method);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The objects of one kind in memory, by ID and by name. Holds its lock for look-ups only.
-// Thread-safe.
+// The objects of one kind in memory, by ID, by name and by sandbox. Holds its lock for look-ups
+// only. Thread-safe.
 #pragma once
 
 #include <map>
@@ -19,12 +19,17 @@ namespace davit::server {
 
 template <typename T>
 class Store {
+  static constexpr bool kInSandbox = requires(const T& object) { object.sandbox_id(); };
+
  public:
   explicit Store(const char* kind) : kind_(kind) {}  // "sandbox", "container": for messages
 
   void Add(std::shared_ptr<T> object) {
     absl::MutexLock lock(&mutex_);
     by_name_[object->name()] = object;
+    if constexpr (kInSandbox) {
+      by_sandbox_[object->sandbox_id()][object->id()] = object;
+    }
     by_id_[object->id()] = std::move(object);
   }
 
@@ -37,6 +42,9 @@ class Store {
     auto named = by_name_.find(it->second->name());
     if (named != by_name_.end() && named->second == it->second) {
       by_name_.erase(named);
+    }
+    if constexpr (kInSandbox) {
+      RemoveFromSandbox(*it->second);
     }
     by_id_.erase(it);
   }
@@ -70,19 +78,43 @@ class Store {
 
   std::vector<std::shared_ptr<T>> List() const {
     absl::ReaderMutexLock lock(&mutex_);
-    std::vector<std::shared_ptr<T>> all;
-    all.reserve(by_id_.size());
-    for (const auto& [id, object] : by_id_) {
-      all.push_back(object);
-    }
-    return all;
+    return ValuesOf(by_id_);
+  }
+
+  // Those in a sandbox, of objects that are in one.
+  std::vector<std::shared_ptr<T>> ListOf(const std::string& sandbox_id) const
+    requires(kInSandbox)
+  {
+    absl::ReaderMutexLock lock(&mutex_);
+    const auto it = by_sandbox_.find(sandbox_id);
+    return it == by_sandbox_.end() ? std::vector<std::shared_ptr<T>>() : ValuesOf(it->second);
   }
 
  private:
+  using Objects = std::map<std::string, std::shared_ptr<T>>;
+
+  static std::vector<std::shared_ptr<T>> ValuesOf(const Objects& objects) {
+    std::vector<std::shared_ptr<T>> values;
+    values.reserve(objects.size());
+    for (const auto& [key, object] : objects) {
+      values.push_back(object);
+    }
+    return values;
+  }
+
+  void RemoveFromSandbox(const T& object) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    const auto it = by_sandbox_.find(object.sandbox_id());
+    it->second.erase(object.id());
+    if (it->second.empty()) {
+      by_sandbox_.erase(it);
+    }
+  }
+
   const char* kind_;
   mutable absl::Mutex mutex_;
-  std::map<std::string, std::shared_ptr<T>> by_id_ ABSL_GUARDED_BY(mutex_);
-  std::map<std::string, std::shared_ptr<T>> by_name_ ABSL_GUARDED_BY(mutex_);
+  Objects by_id_ ABSL_GUARDED_BY(mutex_);
+  Objects by_name_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::string, Objects> by_sandbox_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace davit::server

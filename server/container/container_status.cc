@@ -82,10 +82,7 @@ runtime::v1::ContainerStatus StatusOf(const sv1::ContainerRecord& record) {
 
 ContainerStatuses ContainerStatusesOf(const Node& node, const std::string& sandbox_id) {
   ContainerStatuses statuses;
-  for (const auto& container : node.containers.List()) {
-    if (container->sandbox_id() != sandbox_id) {
-      continue;
-    }
+  for (const auto& container : node.containers.ListOf(sandbox_id)) {
     if (const auto record = container->record(); Visible(*record)) {
       *statuses.Add() = StatusOf(*record);
     }

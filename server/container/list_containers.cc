@@ -35,13 +35,17 @@ runtime::v1::Container ListItem(const Container::Record& record) {
 
 }  // namespace
 
-absl::StatusOr<runtime::v1::ListContainersResponse> ListContainers(
-    Node& node, Context& /*ctx*/, const runtime::v1::ListContainersRequest& request) {
-  runtime::v1::ListContainersResponse response;
+absl::StatusOr<std::string> ListContainers(Node& node, Context& /*ctx*/,
+                                           const runtime::v1::ListContainersRequest& request) {
+  std::string response;
   for (const auto& container : node.containers.List()) {
-    const auto record = container->record();
+    const auto [record, entry] = container->WithEntry([](const Container::Record& current) {
+      runtime::v1::ListContainersResponse alone;
+      *alone.add_containers() = ListItem(current);
+      return alone.SerializeAsString();
+    });
     if (Matches(*record, request.filter())) {
-      *response.add_containers() = ListItem(*record);
+      response += *entry;
     }
   }
   return response;

@@ -3,6 +3,8 @@
 // Handlers that read containers: snapshots in memory only, they never wait for an operation.
 #pragma once
 
+#include <string>
+
 #include "absl/status/statusor.h"
 
 #include "base/context.h"
@@ -14,8 +16,9 @@ namespace davit::server {
 
 absl::StatusOr<runtime::v1::ContainerStatusResponse> ContainerStatus(
     Node& node, Context& ctx, const runtime::v1::ContainerStatusRequest& request);
-absl::StatusOr<runtime::v1::ListContainersResponse> ListContainers(
-    Node& node, Context& ctx, const runtime::v1::ListContainersRequest& request);
+// A serialized ListContainersResponse: see ListPodSandbox in server/sandbox/read_rpcs.h.
+absl::StatusOr<std::string> ListContainers(Node& node, Context& ctx,
+                                           const runtime::v1::ListContainersRequest& request);
 
 Filler<runtime::v1::StreamContainersResponse> StreamContainers(
     Node& node, const runtime::v1::StreamContainersRequest& request);

@@ -46,9 +46,14 @@ absl::Status DeleteRuntimeState(Node& node, Context& ctx, const Container::Recor
 }
 
 absl::Status RemoveRunDir(const std::string& dir) {
-  // A pinned PID namespace of another container may be mounted here.
-  RETURN_IF_ERROR(UnmountAllBelow(dir));
-  return RemoveTree(dir);
+  absl::Status removed = RemoveTree(dir);
+  if (absl::IsFailedPrecondition(removed)) {
+    // A pinned PID namespace of another container is mounted here. Not looked for before: the table
+    // of mounts is long where there are many pods.
+    RETURN_IF_ERROR(UnmountAllBelow(dir));
+    removed = RemoveTree(dir);
+  }
+  return removed;
 }
 
 absl::Status MarkRemoving(Node& node, Container& container) {

@@ -21,6 +21,13 @@ namespace v1 = runtime::v1;
     return dispatcher_.Dispatch<v1::Method##Request, v1::Method##Response>(                  \
         where, #Method, context, request, response, server::Method);                         \
   }
+#define DAVIT_SERIALIZED(Method)                                                               \
+  grpc::ServerUnaryReactor* RuntimeServiceImpl::Method(grpc::CallbackServerContext* context,   \
+                                                       const grpc::ByteBuffer* request,        \
+                                                       grpc::ByteBuffer* response) {           \
+    return AnswerSerialized<v1::Method##Request>(dispatcher_.node, #Method, context, *request, \
+                                                 response, server::Method);                    \
+  }
 #define DAVIT_STREAM_LIST(Method)                                                            \
   grpc::ServerWriteReactor<v1::Method##Response>* RuntimeServiceImpl::Method(                \
       grpc::CallbackServerContext*, const v1::Method##Request* request) {                    \
@@ -37,14 +44,14 @@ DAVIT_DISPATCH(RunPodSandbox, RunOn::kExecutor)
 DAVIT_DISPATCH(StopPodSandbox, RunOn::kExecutor)
 DAVIT_DISPATCH(RemovePodSandbox, RunOn::kExecutor)
 DAVIT_DISPATCH(PodSandboxStatus, RunOn::kGrpcThread)
-DAVIT_DISPATCH(ListPodSandbox, RunOn::kGrpcThread)
+DAVIT_SERIALIZED(ListPodSandbox)
 
 DAVIT_DISPATCH(CreateContainer, RunOn::kExecutor)
 DAVIT_DISPATCH(StartContainer, RunOn::kExecutor)
 DAVIT_DISPATCH(StopContainer, RunOn::kExecutor)
 DAVIT_DISPATCH(RemoveContainer, RunOn::kExecutor)
 DAVIT_DISPATCH(ContainerStatus, RunOn::kGrpcThread)
-DAVIT_DISPATCH(ListContainers, RunOn::kGrpcThread)
+DAVIT_SERIALIZED(ListContainers)
 DAVIT_DISPATCH(UpdateContainerResources, RunOn::kExecutor)
 DAVIT_DISPATCH(ReopenContainerLog, RunOn::kExecutor)
 DAVIT_DISPATCH(ExecSync, RunOn::kExecutor)

@@ -8,7 +8,12 @@
 
 namespace davit::server {
 
-class RuntimeServiceImpl final : public runtime::v1::RuntimeService::CallbackService {
+// The lists that a kubelet asks for each second are answered with bytes that are there already.
+using RuntimeServiceBase = runtime::v1::RuntimeService::WithRawCallbackMethod_ListPodSandbox<
+    runtime::v1::RuntimeService::WithRawCallbackMethod_ListContainers<
+        runtime::v1::RuntimeService::CallbackService>>;
+
+class RuntimeServiceImpl final : public RuntimeServiceBase {
  public:
   RuntimeServiceImpl(Node& node, Executor& calls) : dispatcher_{node, calls} {}
 
@@ -16,6 +21,11 @@ class RuntimeServiceImpl final : public runtime::v1::RuntimeService::CallbackSer
   grpc::ServerUnaryReactor* Method(grpc::CallbackServerContext* context,        \
                                    const runtime::v1::Method##Request* request, \
                                    runtime::v1::Method##Response* response) override;
+#define DAVIT_SERIALIZED(Method)                                                                \
+  using RuntimeServiceBase::Method;                                                             \
+  grpc::ServerUnaryReactor* Method(grpc::CallbackServerContext* context,                        \
+                                   const grpc::ByteBuffer* request, grpc::ByteBuffer* response) \
+      override;
 #define DAVIT_STREAM(Method, Request, Response)            \
   grpc::ServerWriteReactor<runtime::v1::Response>* Method( \
       grpc::CallbackServerContext* context, const runtime::v1::Request* request) override;
@@ -29,7 +39,7 @@ class RuntimeServiceImpl final : public runtime::v1::RuntimeService::CallbackSer
   DAVIT_UNARY(StopPodSandbox)
   DAVIT_UNARY(RemovePodSandbox)
   DAVIT_UNARY(PodSandboxStatus)
-  DAVIT_UNARY(ListPodSandbox)
+  DAVIT_SERIALIZED(ListPodSandbox)
   DAVIT_UNARY(UpdatePodSandboxResources)
 
   DAVIT_UNARY(CreateContainer)
@@ -37,7 +47,7 @@ class RuntimeServiceImpl final : public runtime::v1::RuntimeService::CallbackSer
   DAVIT_UNARY(StopContainer)
   DAVIT_UNARY(RemoveContainer)
   DAVIT_UNARY(ContainerStatus)
-  DAVIT_UNARY(ListContainers)
+  DAVIT_SERIALIZED(ListContainers)
   DAVIT_UNARY(UpdateContainerResources)
   DAVIT_UNARY(ReopenContainerLog)
   DAVIT_UNARY(ExecSync)
@@ -65,6 +75,7 @@ class RuntimeServiceImpl final : public runtime::v1::RuntimeService::CallbackSer
   DAVIT_STREAM(GetContainerEvents, GetEventsRequest, ContainerEventResponse)
 
 #undef DAVIT_UNARY
+#undef DAVIT_SERIALIZED
 #undef DAVIT_STREAM
 
  private:

@@ -31,13 +31,17 @@ runtime::v1::PodSandbox ListItem(const Sandbox::Record& record) {
 
 }  // namespace
 
-absl::StatusOr<runtime::v1::ListPodSandboxResponse> ListPodSandbox(
-    Node& node, Context& /*ctx*/, const runtime::v1::ListPodSandboxRequest& request) {
-  runtime::v1::ListPodSandboxResponse response;
+absl::StatusOr<std::string> ListPodSandbox(Node& node, Context& /*ctx*/,
+                                           const runtime::v1::ListPodSandboxRequest& request) {
+  std::string response;
   for (const auto& sandbox : node.sandboxes.List()) {
-    const auto record = sandbox->record();
+    const auto [record, entry] = sandbox->WithEntry([](const Sandbox::Record& current) {
+      runtime::v1::ListPodSandboxResponse alone;
+      *alone.add_items() = ListItem(current);
+      return alone.SerializeAsString();
+    });
     if (Matches(*record, request.filter())) {
-      *response.add_items() = ListItem(*record);
+      response += *entry;
     }
   }
   return response;

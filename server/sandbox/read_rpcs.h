@@ -3,6 +3,8 @@
 // Handlers that read sandboxes: snapshots in memory only, they never wait for an operation.
 #pragma once
 
+#include <string>
+
 #include "absl/status/statusor.h"
 
 #include "base/context.h"
@@ -14,8 +16,12 @@ namespace davit::server {
 
 absl::StatusOr<runtime::v1::PodSandboxStatusResponse> PodSandboxStatus(
     Node& node, Context& ctx, const runtime::v1::PodSandboxStatusRequest& request);
-absl::StatusOr<runtime::v1::ListPodSandboxResponse> ListPodSandbox(
-    Node& node, Context& ctx, const runtime::v1::ListPodSandboxRequest& request);
+// A serialized ListPodSandboxResponse, put together from serialized entries, which are kept with
+// the objects: a kubelet asks each second, and most of them have not changed. One message's
+// repeated fields are what its parts have, one after the other (protobuf's encoding, "Last One
+// Wins").
+absl::StatusOr<std::string> ListPodSandbox(Node& node, Context& ctx,
+                                           const runtime::v1::ListPodSandboxRequest& request);
 
 Filler<runtime::v1::StreamPodSandboxesResponse> StreamPodSandboxes(
     Node& node, const runtime::v1::StreamPodSandboxesRequest& request);

@@ -9,30 +9,18 @@
 
 #include "absl/synchronization/mutex.h"
 
+#include "server/recorded.h"
 #include "server/state/state.pb.h"
 
 namespace davit::server {
 
-class Sandbox {
+class Sandbox : public Recorded<davit::state::v1::SandboxRecord> {
  public:
-  using Record = davit::state::v1::SandboxRecord;
-
-  explicit Sandbox(std::shared_ptr<const Record> record)
-      : id_(record->id()), name_(record->name()), record_(std::move(record)) {}
+  explicit Sandbox(const std::shared_ptr<const Record>& record)
+      : Recorded(record), id_(record->id()), name_(record->name()) {}
 
   [[nodiscard]] const std::string& id() const { return id_; }
   [[nodiscard]] const std::string& name() const { return name_; }
-
-  // The current snapshot: never waits for an operation.
-  [[nodiscard]] std::shared_ptr<const Record> record() const {
-    absl::MutexLock lock(&record_mutex_);
-    return record_;
-  }
-  // Only the holder of op_mutex, after the new record is in the database.
-  void set_record(std::shared_ptr<const Record> record) {
-    absl::MutexLock lock(&record_mutex_);
-    record_ = std::move(record);
-  }
 
   // Held for the whole of Run, Stop, Remove. Order: sandbox.op_mutex before container.op_mutex.
   absl::Mutex op_mutex;
@@ -40,8 +28,6 @@ class Sandbox {
  private:
   const std::string id_;
   const std::string name_;
-  mutable absl::Mutex record_mutex_;
-  std::shared_ptr<const Record> record_ ABSL_GUARDED_BY(record_mutex_);
 };
 
 }  // namespace davit::server

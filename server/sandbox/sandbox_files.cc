@@ -64,8 +64,12 @@ absl::Status MakeHostsFile(const Paths& paths, const Sandbox::Record& record) {
   return WriteForPod(record.config(), paths.Hosts(record.id()), text);
 }
 
-absl::Status ReleaseSandboxMounts(const Paths& paths, const std::string& id) {
-  for (const char* kind : {"net", "ipc", "uts", "pid", "user"}) {
+absl::Status ReleaseNetworkNamespace(const Paths& paths, const std::string& id) {
+  return UnpinNamespace(paths.Pin(id, "net"));
+}
+
+absl::Status ReleaseOtherMounts(const Paths& paths, const std::string& id) {
+  for (const char* kind : {"ipc", "uts", "pid", "user"}) {
     RETURN_IF_ERROR(UnpinNamespace(paths.Pin(id, kind)));
   }
   RETURN_IF_ERROR(Unmount(paths.HostSys(id)));
@@ -73,7 +77,8 @@ absl::Status ReleaseSandboxMounts(const Paths& paths, const std::string& id) {
 }
 
 absl::Status RemoveSandboxDir(const Paths& paths, const std::string& id) {
-  RETURN_IF_ERROR(ReleaseSandboxMounts(paths, id));
+  RETURN_IF_ERROR(ReleaseNetworkNamespace(paths, id));
+  RETURN_IF_ERROR(ReleaseOtherMounts(paths, id));
   absl::Status removed = RemoveTree(paths.Sandbox(id));
   if (absl::IsFailedPrecondition(removed)) {
     // Something else is mounted there: a mount within the pod's /dev/shm that came back to the

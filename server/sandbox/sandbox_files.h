@@ -22,9 +22,11 @@ absl::Status MakeSandboxDir(const Paths& paths, const std::string& id);
 absl::Status MakeSandboxFiles(const Paths& paths, const Sandbox::Record& record);
 absl::Status MakeHostsFile(const Paths& paths, const Sandbox::Record& record);
 
-// Unmounts what lies below (shm, sys, namespace pins) and removes the files but the directory
-// itself. Idempotent.
-absl::Status ReleaseSandboxMounts(const Paths& paths, const std::string& id);
+// Unmount what lies below: the pin of the network namespace, which the network is taken down with;
+// the other pins, shm and sys. Idempotent.
+absl::Status ReleaseNetworkNamespace(const Paths& paths, const std::string& id);
+absl::Status ReleaseOtherMounts(const Paths& paths, const std::string& id);
+// With all of these. Idempotent.
 absl::Status RemoveSandboxDir(const Paths& paths, const std::string& id);
 
 }  // namespace davit::server

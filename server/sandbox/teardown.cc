@@ -2,8 +2,8 @@
 #include "server/sandbox/teardown.h"
 
 #include <memory>
-#include <vector>
 
+#include "base/alongside.h"
 #include "base/failpoint.h"
 #include "base/id.h"
 #include "base/log.h"
@@ -24,19 +24,9 @@ namespace {
 
 namespace sv1 = davit::state::v1;
 
-std::vector<std::shared_ptr<Container>> ContainersOf(Node& node, const std::string& sandbox_id) {
-  std::vector<std::shared_ptr<Container>> found;
-  for (auto& container : node.containers.List()) {
-    if (container->sandbox_id() == sandbox_id) {
-      found.push_back(std::move(container));
-    }
-  }
-  return found;
-}
-
 // All are signalled before the first is waited for.
 absl::Status KillContainers(Node& node, Context& ctx, const std::string& sandbox_id) {
-  const auto containers = ContainersOf(node, sandbox_id);
+  const auto containers = node.containers.ListOf(sandbox_id);
   for (const auto& container : containers) {
     RETURN_IF_ERROR(KillNow(node, *container));
   }
@@ -66,6 +56,16 @@ absl::Status RemoveCgroup(Node& node, const Sandbox::Record& record) {
   return node.cgroup_manager.Remove(record.cgroup());
 }
 
+// The kernel takes milliseconds for each unmount (grace periods), the plugins need none of these
+// mounts.
+absl::Status DetachWhileReleasing(Node& node, Context& ctx, Sandbox& sandbox) {
+  Alongside release(
+      [&] { return ReleaseOtherMounts(Paths(node.config.storage.run), sandbox.id()); });
+  const absl::Status detached = DetachNetwork(node, ctx, sandbox);
+  const absl::Status released = release.Join();
+  return detached.ok() ? released : detached;
+}
+
 absl::Status ReleaseSandbox(Node& node, Context& ctx, Sandbox& sandbox) {
   ctx.SetStage("kill containers");
   RETURN_IF_ERROR(KillContainers(node, ctx, sandbox.id()));
@@ -74,10 +74,10 @@ absl::Status ReleaseSandbox(Node& node, Context& ctx, Sandbox& sandbox) {
   RETURN_IF_ERROR(StopInfraProcess(node, ctx, sandbox));
   RETURN_IF_ERROR(failpoint::Hit("stop_pod_sandbox.after_infra"));
   ctx.SetStage("take down network");
-  RETURN_IF_ERROR(DetachNetwork(node, ctx, sandbox));
+  RETURN_IF_ERROR(DetachWhileReleasing(node, ctx, sandbox));
   RETURN_IF_ERROR(failpoint::Hit("stop_pod_sandbox.after_network"));
   ctx.SetStage("unpin namespaces");
-  return ReleaseSandboxMounts(Paths(node.config.storage.run), sandbox.id());
+  return ReleaseNetworkNamespace(Paths(node.config.storage.run), sandbox.id());
 }
 
 // REMOVING from the first step: a sandbox half removed can only go on to be removed.
@@ -89,7 +89,7 @@ absl::Status MarkRemoving(Node& node, Sandbox& sandbox) {
 }
 
 absl::Status RemoveContainers(Node& node, Context& ctx, const std::string& sandbox_id) {
-  for (const auto& container : ContainersOf(node, sandbox_id)) {
+  for (const auto& container : node.containers.ListOf(sandbox_id)) {
     RETURN_IF_ERROR(RemoveContainerObject(node, ctx, *container));
   }
   return absl::OkStatus();

@@ -203,10 +203,7 @@ runtime::v1::PodSandboxMetrics MetricsOf(Node& node, const Sandbox::Record& reco
   runtime::v1::PodSandboxMetrics metrics;
   metrics.set_pod_sandbox_id(record.id());
   AddNetwork(record, network, metrics);
-  for (const auto& container : node.containers.List()) {
-    if (container->sandbox_id() != record.id()) {
-      continue;
-    }
+  for (const auto& container : node.containers.ListOf(record.id())) {
     const auto container_record = container->record();
     if (container_record->state() == davit::state::v1::CONTAINER_RUNNING) {
       AddContainer(node, record, *container_record, metrics);

@@ -35,10 +35,7 @@ runtime::v1::PodSandboxStats StatsOf(Node& node, const Sandbox::Record& record,
     FillProcesses(node, *usage, record.cgroup(), stats);
   }
   FillNetwork(network, stats);
-  for (const auto& container : node.containers.List()) {
-    if (container->sandbox_id() != record.id()) {
-      continue;
-    }
+  for (const auto& container : node.containers.ListOf(record.id())) {
     const auto container_record = container->record();
     if (container_record->state() == davit::state::v1::CONTAINER_RUNNING) {
       *stats.add_containers() = StatsOf(node, *container_record);
