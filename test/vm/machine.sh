@@ -46,10 +46,10 @@ machine_start() {
 
 machine_said() { grep -Eq "$1" "$machine_dir/results" 2>/dev/null; }
 
-# machine_await PATTERN: until a line says so; false if the machine ends before.
+# machine_await PATTERN: until a line says so; false if the machine ends before, or its time.
 machine_await() {
   until machine_said "$1"; do
-    ! is_gone "$machine_pid" || return 1
+    ! is_gone "$machine_pid" && ((SECONDS < machine_deadline)) || return 1
     sleep 0.2
   done
 }
