@@ -43,12 +43,15 @@ void TakeDescriptors(msghdr* message, Fd* fds) {
     if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) {
       continue;
     }
-    int received[kMaxAttachStreams];
-    const size_t bytes = header->cmsg_len - CMSG_LEN(0);
-    const size_t count = bytes / sizeof(int);
-    memcpy(received, CMSG_DATA(header), bytes < sizeof(received) ? bytes : sizeof(received));
-    for (size_t i = 0; i < count && i < kMaxAttachStreams; ++i) {
-      fds[i].Reset(received[i]);
+    // Alignment may leave room for one more than is asked for: it is not to stay open.
+    const size_t count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    for (size_t i = 0; i < count; ++i) {
+      int number = -1;
+      memcpy(&number, CMSG_DATA(header) + i * sizeof(int), sizeof(int));
+      Fd received(number);
+      if (i < kMaxAttachStreams) {
+        fds[i] = static_cast<Fd&&>(received);
+      }
     }
   }
 }

@@ -4,13 +4,16 @@
 // of this machine. Needs no privileges.
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstring>
@@ -18,6 +21,7 @@
 #include <fstream>
 #include <random>
 #include <set>
+#include <span>
 #include <thread>
 #include <vector>
 
@@ -157,6 +161,27 @@ class MonitorTest : public testing::Test {
     return Ask(Connect().get(), &request, sizeof(request));
   }
 
+  // With descriptors, eight at most.
+  static Reply AskWith(int fd, Request request, std::span<const int> fds) {
+    iovec part = {&request, sizeof(request)};
+    alignas(cmsghdr) char control[CMSG_SPACE(8 * sizeof(int))] = {};
+    msghdr message = {};
+    message.msg_iov = &part;
+    message.msg_iovlen = 1;
+    message.msg_control = control;
+    message.msg_controllen = CMSG_SPACE(fds.size_bytes());
+    cmsghdr* header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(fds.size_bytes());
+    std::memcpy(CMSG_DATA(header), fds.data(), fds.size_bytes());
+    EXPECT_GT(sendmsg(fd, &message, MSG_NOSIGNAL), 0);
+    Reply reply = {};
+    EXPECT_TRUE(AwaitInput(fd));
+    EXPECT_GT(recv(fd, &reply, sizeof(reply), 0), 0);
+    return reply;
+  }
+
   // Becomes a client; gives over its ends.
   [[nodiscard]] int Attach(std::array<Pipe, 3>& pipes) const {
     for (Pipe& pipe : pipes) {
@@ -164,35 +189,62 @@ class MonitorTest : public testing::Test {
     }
     const std::array<int, 3> fds = {pipes[0].reader.get(), pipes[1].writer.get(),
                                     pipes[2].writer.get()};
-    Request request = {conmon::kProtocolVersion, Command::kAttach, 0, 0, 7};
-    iovec part = {&request, sizeof(request)};
-    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(fds))] = {};
-    msghdr message = {};
-    message.msg_iov = &part;
-    message.msg_iovlen = 1;
-    message.msg_control = control;
-    message.msg_controllen = sizeof(control);
-    cmsghdr* header = CMSG_FIRSTHDR(&message);
-    header->cmsg_level = SOL_SOCKET;
-    header->cmsg_type = SCM_RIGHTS;
-    header->cmsg_len = CMSG_LEN(sizeof(fds));
-    std::memcpy(CMSG_DATA(header), fds.data(), sizeof(fds));
     const UniqueFd fd = Connect();
-    EXPECT_GT(sendmsg(fd.get(), &message, MSG_NOSIGNAL), 0);
+    const Reply reply =
+        AskWith(fd.get(), {conmon::kProtocolVersion, Command::kAttach, 0, 0, 7}, fds);
     pipes[0].reader.Reset();
     pipes[1].writer.Reset();
     pipes[2].writer.Reset();
-    Reply reply = {};
-    EXPECT_TRUE(AwaitInput(fd.get()));
-    EXPECT_GT(recv(fd.get(), &reply, sizeof(reply), 0), 0);
     return reply.error;
   }
 
-  // A writer of the container's stdout: writes in this test are writes of the container.
-  [[nodiscard]] UniqueFd ContainersStdout() const {
-    auto fd = Open("/proc/" + std::to_string(container_) + "/fd/1", O_WRONLY);
+  // A writer of an output of the container: writes in this test are writes of the container.
+  [[nodiscard]] UniqueFd ContainersOutput(int number) const {
+    auto fd =
+        Open("/proc/" + std::to_string(container_) + "/fd/" + std::to_string(number), O_WRONLY);
     EXPECT_TRUE(fd.ok()) << fd.status();
     return *std::move(fd);
+  }
+  [[nodiscard]] UniqueFd ContainersStdout() const { return ContainersOutput(1); }
+
+  // What it wrote: about so many bytes, in pieces of the sizes where buffers end.
+  static std::string WriteRandomly(int fd, unsigned seed, size_t size) {
+    std::mt19937 random(seed);
+    std::string written;
+    while (written.size() < size) {
+      constexpr std::array<size_t, 5> kSizes = {1, 4096, 8192, 16384, 65536};
+      std::string chunk(kSizes[random() % kSizes.size()] + random() % 5, '\0');
+      const size_t newline_every = size_t{1} << random() % 16;
+      for (char& c : chunk) {
+        c = random() % newline_every == 0 ? '\n' : static_cast<char>(random());
+      }
+      written += chunk;
+      EXPECT_TRUE(WriteFd(fd, chunk, "an output").ok());
+    }
+    const std::string end = "no newline at the end";
+    EXPECT_TRUE(WriteFd(fd, end, "an output").ok());
+    return written + end;
+  }
+
+  // Rotates at random moments while there are writers, then ends the container: all files of the
+  // log, one after the other.
+  std::string RotateWhile(const std::atomic<int>& writing) {
+    std::mt19937 moments(5);
+    std::vector<std::string> files;
+    while (writing > 0) {
+      std::this_thread::sleep_for(std::chrono::microseconds(moments() % 20'000));
+      files.push_back(log_path_ + "." + std::to_string(files.size()));
+      fs::rename(log_path_, files.back());
+      EXPECT_EQ(Ask(Command::kReopenLog).error, 0);
+    }
+    kill(container_, SIGTERM);
+    AwaitEnd();
+    files.push_back(log_path_);
+    std::string log;
+    for (const std::string& file : files) {
+      log += *ReadFile(file, 64U << 20U);
+    }
+    return log;
   }
 
   [[nodiscard]] size_t Descriptors() const {
@@ -233,6 +285,19 @@ class MonitorTest : public testing::Test {
       begin = end + 1;
     }
     return bytes;
+  }
+
+  // The entries of one stream.
+  static std::string Select(const std::string& log, const std::string& stream) {
+    std::string selected;
+    for (size_t begin = 0; begin < log.size();) {
+      const size_t end = std::min(log.find('\n', begin), log.size() - 1) + 1;
+      const std::string line = log.substr(begin, end - begin);
+      const size_t space = line.find(' ');
+      selected += line.find(" " + stream + " ") == space ? line : "";
+      begin = end;
+    }
+    return selected;
   }
 
   std::string dir_;
@@ -299,46 +364,40 @@ TEST_F(MonitorTest, CountsKillsForMemoryWhereTheCgroupIsGone) {
 // moments, no newline at the end: the entries of all files together are what was written.
 TEST_F(MonitorTest, NothingIsLostAtAnySizeOverRandomRotations) {
   Start("exec sleep 1000");
-  std::mt19937 random(3);
   std::string written;
-  std::atomic<bool> writing = true;
+  std::atomic<int> writing = 1;
   std::thread writer([&] {
-    const UniqueFd out = ContainersStdout();
-    while (written.size() < (size_t{8} << 20U)) {
-      constexpr std::array<size_t, 5> kSizes = {1, 4096, 8192, 16384, 65536};
-      std::string chunk(kSizes[random() % kSizes.size()] + random() % 5, '\0');
-      const size_t newline_every = size_t{1} << random() % 16;
-      for (char& c : chunk) {
-        c = random() % newline_every == 0 ? '\n' : static_cast<char>(random());
-      }
-      written += chunk;
-      if (!WriteFd(out.get(), chunk, "stdout").ok()) {
-        break;
-      }
-    }
-    written += "no newline at the end";
-    EXPECT_TRUE(WriteFd(out.get(), "no newline at the end", "stdout").ok());
-    writing = false;
+    written = WriteRandomly(ContainersOutput(1).get(), 3, size_t{8} << 20U);
+    --writing;
   });
-  std::mt19937 moments(5);
-  int rotations = 0;
-  while (writing) {
-    std::this_thread::sleep_for(std::chrono::microseconds(moments() % 20'000));
-    fs::rename(log_path_, log_path_ + "." + std::to_string(rotations++));
-    EXPECT_EQ(Ask(Command::kReopenLog).error, 0);
-  }
+  const std::string log = RotateWhile(writing);
   writer.join();
-  kill(container_, SIGTERM);
-  AwaitEnd();
-  std::string replayed;
-  for (int i = 0; i < rotations; ++i) {
-    replayed += Replay(*ReadFile(log_path_ + "." + std::to_string(i), 64U << 20U), "stdout");
-  }
-  replayed += Replay(*ReadFile(log_path_, 64U << 20U), "stdout");
+  const std::string replayed = Replay(log, "stdout");
   EXPECT_EQ(replayed.size(), written.size());
-  EXPECT_TRUE(replayed == written) << "after " << rotations << " rotations";
+  EXPECT_TRUE(replayed == written);
   EXPECT_EQ(Exit("dropped_lines"), 0);
   EXPECT_EQ(Exit("signal"), SIGTERM);
+}
+
+TEST_F(MonitorTest, BothOutputsAreWholeWhenBothAreBusy) {
+  Start("exec sleep 1000");
+  std::array<std::string, 2> written;
+  std::atomic<int> writing = 2;
+  std::vector<std::thread> writers;
+  for (size_t i = 0; i < written.size(); ++i) {
+    writers.emplace_back([&, i] {
+      const int output = static_cast<int>(i) + 1;
+      written[i] = WriteRandomly(ContainersOutput(output).get(), 11U + i, size_t{3} << 20U);
+      --writing;
+    });
+  }
+  const std::string log = RotateWhile(writing);
+  for (std::thread& writer : writers) {
+    writer.join();
+  }
+  EXPECT_TRUE(Replay(Select(log, "stdout"), "stdout") == written[0]);
+  EXPECT_TRUE(Replay(Select(log, "stderr"), "stderr") == written[1]);
+  EXPECT_EQ(Exit("dropped_lines"), 0);
 }
 
 TEST_F(MonitorTest, SurvivesTheEndOfItsLogDirectory) {
@@ -376,6 +435,97 @@ TEST_F(MonitorTest, AFullDiskDropsAndCountsLinesAndTheContainerGoesOn) {
   EXPECT_GE(Exit("dropped_lines"), 9000);
   // Every line is there or counted; a torn one is both.
   EXPECT_NEAR(static_cast<double>(Exit("dropped_lines") + whole), 10001, 1);
+}
+
+// A file system of its own, which only this test and its children see.
+class SmallDisk {
+ public:
+  SmallDisk(std::string path, const std::string& size) : path_(std::move(path)) {
+    mounted_ = unshare(CLONE_NEWNS) == 0 &&
+               mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
+               mount("none", path_.c_str(), "tmpfs", 0, ("size=" + size).c_str()) == 0;
+  }
+  ~SmallDisk() {
+    if (mounted_) {
+      EXPECT_EQ(umount2(path_.c_str(), MNT_DETACH), 0);
+    }
+  }
+  SmallDisk(const SmallDisk&) = delete;
+  SmallDisk& operator=(const SmallDisk&) = delete;
+  [[nodiscard]] bool mounted() const { return mounted_; }
+
+ private:
+  const std::string path_;
+  bool mounted_ = false;
+};
+
+TEST_F(MonitorTest, AFullFileSystemDropsAndCountsLinesUntilThereIsRoom) {
+  const SmallDisk disk(dir_ + "/logs", "64k");
+  if (!disk.mounted()) {
+    GTEST_SKIP() << "needs root, to mount a small file system";
+  }
+  const std::string others = dir_ + "/logs/others";
+  ASSERT_TRUE(WriteFileAtomic(others, std::string(size_t{24} << 10U, 'x')).ok());
+  Start("exec sleep 1000");
+  const UniqueFd out = ContainersStdout();
+  constexpr int kLines = 200;
+  for (int i = 0; i < kLines; ++i) {
+    ASSERT_TRUE(
+        WriteFd(out.get(), std::string(900, 'l') + std::to_string(i) + "\n", "stdout").ok());
+  }
+  Eventually([&] { return Ask(Command::kState).dropped_lines >= 100; }, "lines are dropped");
+  fs::remove(others);
+  int again = 0;
+  Eventually(
+      [&] {
+        ++again;
+        EXPECT_TRUE(WriteFd(out.get(), "room again\n", "stdout").ok());
+        return ReadFile(log_path_).value_or("").find(" stdout F room again\n") != std::string::npos;
+      },
+      "the log goes on");
+  EXPECT_EQ(Ask(Command::kState).phase, Phase::kRunning);
+  kill(container_, SIGKILL);
+  AwaitEnd();
+  const std::string log = *ReadFile(log_path_);
+  const auto whole = static_cast<int64_t>(std::count(log.begin(), log.end(), '\n'));
+  // Every line is there or counted; a torn one is both.
+  EXPECT_NEAR(static_cast<double>(Exit("dropped_lines") + whole), kLines + again, 1);
+  EXPECT_TRUE(log.ends_with("room again\n"));
+}
+
+TEST_F(MonitorTest, TheJournalGetsWhatTheLogGetsAndHoldsNobodyUp) {
+  const std::string path = dir_ + "/journal";
+  UniqueFd journal(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  sockaddr_un address = {};
+  address.sun_family = AF_UNIX;
+  path.copy(address.sun_path, sizeof(address.sun_path) - 1);
+  ASSERT_EQ(bind(journal.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
+  Start("exec sleep 1000", {"--journal-fields", "CONTAINER_NAME=a\n", "--journal-socket", path});
+  const std::array<const char*, 2> priorities = {"6", "3"};
+  for (int output = 1; output <= 2; ++output) {
+    ASSERT_TRUE(WriteFd(ContainersOutput(output).get(), "text\n", "an output").ok());
+    ASSERT_TRUE(AwaitInput(journal.get()));
+    std::array<char, 4096> buffer;
+    const ssize_t size = recv(journal.get(), buffer.data(), buffer.size(), 0);
+    ASSERT_GT(size, 0);
+    EXPECT_EQ(std::string(buffer.data(), static_cast<size_t>(size)),
+              "CONTAINER_NAME=a\nPRIORITY=" + std::string(priorities[output - 1]) + "\nMESSAGE\n" +
+                  std::string("\4\0\0\0\0\0\0\0text\n", 13));
+  }
+  // It takes nothing any more, and then is gone.
+  const UniqueFd out = ContainersStdout();
+  for (int i = 0; i < 20'000; ++i) {
+    ASSERT_TRUE(WriteFd(out.get(), "line\n", "stdout").ok());
+  }
+  journal.Reset();
+  ASSERT_TRUE(WriteFd(out.get(), "the end\n", "stdout").ok());
+  AwaitLog(" stdout F the end\n");
+  kill(container_, SIGKILL);
+  AwaitEnd();
+  EXPECT_GT(Exit("journal_lost"), 0);
+  EXPECT_EQ(Exit("dropped_lines"), 0);
+  const std::string lines = Replay(Select(*ReadFile(log_path_), "stdout"), "stdout");
+  EXPECT_EQ(std::count(lines.begin(), lines.end(), '\n'), 20'002);
 }
 
 TEST_F(MonitorTest, SignalsDoNotEndIt) {
@@ -431,6 +581,25 @@ TEST_F(MonitorTest, NonsenseOnItsSocketEndsThatClientOnly) {
     send(fd.get(), packet.data(), packet.size(), MSG_NOSIGNAL);
   }
   EXPECT_EQ(Ask(Command::kState).phase, Phase::kRunning);
+}
+
+// More than a request can have: with three asked for, alignment leaves room for a fourth.
+TEST_F(MonitorTest, DescriptorsThatNobodyAskedForAreClosed) {
+  Start("exec sleep 1000");
+  EXPECT_EQ(Ask(Command::kState).phase, Phase::kRunning);
+  const size_t descriptors = Descriptors();
+  const Pipe pipe = *MakePipe();
+  const std::array<int, 8> fds = {pipe.writer.get(), pipe.writer.get(), pipe.writer.get(),
+                                  pipe.writer.get(), pipe.writer.get(), pipe.writer.get(),
+                                  pipe.writer.get(), pipe.writer.get()};
+  for (size_t count = 1; count <= fds.size(); ++count) {
+    const UniqueFd fd = Connect();
+    EXPECT_EQ(AskWith(fd.get(), {conmon::kProtocolVersion, Command::kState, 0, 0, 0},
+                      std::span(fds).first(count))
+                  .error,
+              0);
+  }
+  Eventually([&] { return Descriptors() <= descriptors; }, "they are closed");
 }
 
 TEST_F(MonitorTest, ClientsComeAndGoAndItStaysAsItWas) {

@@ -30,6 +30,12 @@ int Stream::Open(const char* name, Fd source, size_t max_line) {
   return 0;
 }
 
+Stream::~Stream() {
+  if (buffer_ != nullptr) {
+    munmap(buffer_, capacity_ + Batch::kScratch);
+  }
+}
+
 Text Stream::Read(Log& log) {
   memmove(buffer_, buffer_ + begin_, held_);
   begin_ = 0;

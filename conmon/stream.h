@@ -21,6 +21,11 @@ class Batch;
 
 class Stream {
  public:
+  Stream() = default;
+  ~Stream();
+  Stream(const Stream&) = delete;
+  Stream& operator=(const Stream&) = delete;
+
   // `name`: "stdout" or "stderr". Takes the (non-blocking) descriptor. Returns an errno.
   int Open(const char* name, Fd source, size_t max_line);
 

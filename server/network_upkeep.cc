@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/network_upkeep.h"
 
+#include <memory>
+#include <string>
+
 #include "base/id.h"
 #include "base/log.h"
 #include "base/status.h"
@@ -24,9 +27,18 @@ Periodic::Work HostPortsWork(Node& node) {
   if (ports == nullptr) {
     return {.due = [] { return false; }, .run = [](Context&) {}};
   }
-  return {
-      .due = [ports] { return ports->MayDiffer(); },
-      .run = [ports](Context& ctx) { log::IfError(ports->Check(ctx), "check the host ports"); }};
+  // What stays wrong is said once, not every five seconds.
+  auto said = std::make_shared<std::string>();
+  return {.due = [ports] { return ports->MayDiffer(); },
+          .run =
+              [ports, said](Context& ctx) {
+                const absl::Status status = ports->Check(ctx);
+                const std::string now = status.ok() ? "" : Message(status);
+                if (now != *said) {
+                  log::IfError(status, "check the host ports");
+                  *said = now;
+                }
+              }};
 }
 
 }  // namespace

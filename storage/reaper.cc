@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "storage/reaper.h"
 
-#include <linux/ioprio.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -13,6 +12,14 @@
 #include "base/status.h"
 
 namespace davit::storage {
+namespace {
+
+// ioprio_set(2). Not from linux/ioprio.h: Debian's of 6.1.192 has a parameter named `class`.
+constexpr int kWhoProcess = 1;
+constexpr int kIdleClass = 3;
+constexpr int kClassShift = 13;
+
+}  // namespace
 
 Reaper::~Reaper() {
   std::thread thread;
@@ -53,7 +60,7 @@ void Reaper::Add(const std::vector<std::string>& directories) {
 
 void Reaper::Work() {
   // Pulls and containers first. Where the kernel refuses, deletion is as fast as anything else.
-  syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, IOPRIO_PRIO_VALUE(IOPRIO_CLASS_IDLE, 0));
+  syscall(SYS_ioprio_set, kWhoProcess, 0, kIdleClass << kClassShift);
   while (true) {
     std::string directory;
     {

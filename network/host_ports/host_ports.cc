@@ -155,9 +155,23 @@ absl::StatusOr<bool> HostPorts::IsIntact(Context& ctx) const {
   return size.ok() && *size == ExpectedSize(All());
 }
 
+// A pod that asks for host ports there is refused with the reason: the log need not repeat it.
+bool HostPorts::NothingCanBeThere() {
+  const absl::Status kernel = pods_.empty() ? nft::CheckKernel() : absl::OkStatus();
+  if (!absl::IsFailedPrecondition(kernel)) {
+    return false;
+  }
+  if (!std::exchange(told_, true)) {
+    log::Warning("pods cannot have host ports: {}", Message(kernel));
+  }
+  used_ = false;
+  dirty_ = false;
+  return true;
+}
+
 absl::Status HostPorts::Check(Context& ctx) {
   absl::MutexLock lock(&mutex_);
-  if (!used_) {
+  if (!used_ || NothingCanBeThere()) {
     return absl::OkStatus();
   }
   // Before the look: a change in between is seen at the next.

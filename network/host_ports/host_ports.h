@@ -40,7 +40,8 @@ class HostPorts {
   // Whether Check() may have something to do. Some microseconds, never waits.
   [[nodiscard]] bool MayDiffer() const;
   // Brings the kernel to what is to be published: after Load(), after a failure, and when somebody
-  // flushed the ruleset.
+  // flushed the ruleset. A kernel without nftables is success while nothing is to be published; the
+  // log says so once.
   absl::Status Check(Context& ctx);
 
  private:
@@ -49,6 +50,7 @@ class HostPorts {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status Apply(Context& ctx) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::StatusOr<bool> IsIntact(Context& ctx) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool NothingCanBeThere() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   struct Entry {
     std::string name;
@@ -57,6 +59,7 @@ class HostPorts {
 
   absl::Mutex mutex_;  // held while nft runs
   std::map<std::string, Entry> pods_ ABSL_GUARDED_BY(mutex_);
+  bool told_ ABSL_GUARDED_BY(mutex_) = false;  // that the kernel has no nftables
 
   // For MayDiffer(), which must not wait for nft.
   std::atomic<bool> used_{false};             // there are ports, or there may be some in the kernel

@@ -5,12 +5,17 @@
 #include "network/host_ports/host_ports.h"
 
 #include <fcntl.h>
+#include <linux/netlink.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <seccomp.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <array>
+#include <cerrno>
 #include <cstring>
+#include <memory>
 #include <thread>
 
 #include "base/file.h"
@@ -392,6 +397,46 @@ TEST_F(HostPortsTest, ManyAtOnce) {
     ASSERT_TRUE(ports.Check(ctx).ok());
     EXPECT_FALSE(ports.MayDiffer());
   });
+}
+
+// The kernel as this thread sees it from now on.
+void LoseNetfilter() {
+  const std::unique_ptr<void, void (*)(scmp_filter_ctx)> filter(seccomp_init(SCMP_ACT_ALLOW),
+                                                                seccomp_release);
+  ASSERT_EQ(
+      seccomp_rule_add(filter.get(), SCMP_ACT_ERRNO(EPROTONOSUPPORT), SCMP_SYS(socket), 2,
+                       SCMP_A0(SCMP_CMP_EQ, AF_NETLINK), SCMP_A2(SCMP_CMP_EQ, NETLINK_NETFILTER)),
+      0);
+  ASSERT_EQ(seccomp_load(filter.get()), 0);
+}
+
+TEST(HostPorts, AKernelWithoutNftablesIsSaidOnce) {
+  testing::internal::CaptureStderr();
+  std::thread([] {
+    LoseNetfilter();
+    HostPorts ports;
+    Context ctx;
+    ports.Load({});
+    EXPECT_TRUE(ports.MayDiffer());
+    EXPECT_TRUE(ports.Check(ctx).ok());
+    EXPECT_FALSE(ports.MayDiffer()) << "nobody asks again";
+    for (int i = 0; i < 3; ++i) {
+      const PublishedPod pod = {
+          std::to_string(i), "default/web", {{8080, 80, "tcp", ""}}, {"10.1.2.3/16"}};
+      const absl::Status refused = ports.Publish(ctx, pod);
+      EXPECT_TRUE(absl::IsFailedPrecondition(refused)) << refused;
+      EXPECT_NE(Message(refused).find("CONFIG_NF_TABLES"), std::string::npos) << refused;
+      EXPECT_NE(Message(refused).find("network.host_ports"), std::string::npos) << refused;
+      EXPECT_TRUE(ports.Withdraw(ctx, pod.id).ok());
+      EXPECT_TRUE(ports.Check(ctx).ok());
+    }
+    EXPECT_FALSE(ports.MayDiffer());
+    const PublishedPod without = {"other", "default/other", {}, {"10.1.2.4/16"}};
+    EXPECT_TRUE(ports.Publish(ctx, without).ok());
+  }).join();
+  const std::string said = testing::internal::GetCapturedStderr();
+  EXPECT_NE(said.find("pods cannot have host ports"), std::string::npos) << said;
+  EXPECT_EQ(std::count(said.begin(), said.end(), '\n'), 1) << said;
 }
 
 }  // namespace

@@ -69,7 +69,9 @@ absl::Status AskNetlink(const NetlinkRequest& request,
                         const std::function<void(const nlmsghdr*)>& on_reply) {
   const Socket socket(mnl_socket_open2(request.bus, SOCK_CLOEXEC), mnl_socket_close);
   if (!socket || mnl_socket_bind(socket.get(), 0, MNL_SOCKET_AUTOPID) < 0) {
-    return ErrnoStatus(errno, "open a netlink socket");
+    const int error = errno;
+    const absl::Status status = ErrnoStatus(error, "open a netlink socket");
+    return error == EPROTONOSUPPORT ? WithCode(absl::StatusCode::kUnimplemented, status) : status;
   }
   std::array<char, 1024> buffer{};
   nlmsghdr* const header = mnl_nlmsg_put_header(buffer.data());

@@ -23,7 +23,7 @@ struct NetlinkRequest {
 };
 
 // Calls `on_reply` for each message of the answer. The kernel's error is the status (NotFound for
-// ENOENT).
+// ENOENT); Unimplemented if it does not know the bus.
 absl::Status AskNetlink(const NetlinkRequest& request,
                         const std::function<void(const nlmsghdr*)>& on_reply);
 

@@ -21,14 +21,15 @@ namespace {
 
 constexpr std::chrono::seconds kTimeout{20};
 constexpr size_t kMaxOutput = 32U << 20U;
+constexpr char kRemedy[] =
+    "use a CNI plugin with the capability portMappings, or set network.host_ports to \"off\"";
 
 absl::StatusOr<RunResult> RunNft(Context& ctx, std::vector<std::string> arguments,
                                  const std::string& input) {
   const absl::StatusOr<std::string> path = FindProgram("nft");
   if (!path.ok()) {
-    return FailedPrecondition(
-        "host ports need nft(8): install the package nftables, or use a CNI plugin with the "
-        "capability portMappings, or set network.host_ports to \"off\"");
+    return FailedPrecondition("host ports need nft(8): install the package nftables, or {}",
+                              kRemedy);
   }
   SpawnOptions spawn;
   spawn.argv = std::move(arguments);
@@ -52,7 +53,22 @@ void PutFamily(nlmsghdr* header, uint8_t family) {
 
 }  // namespace
 
+// Without netlink for netfilter there is no such socket; with it, a subsystem that is neither built
+// in nor a module that can be loaded is EINVAL (nfnetlink_rcv_msg), which GETGEN never is of its
+// own.
+absl::Status CheckKernel() {
+  const absl::Status status = Generation().status();
+  if (absl::IsUnimplemented(status) || absl::IsInvalidArgument(status)) {
+    return FailedPrecondition(
+        "host ports need nftables, which this kernel does not have (CONFIG_NF_TABLES, module "
+        "nf_tables: {}): load the module, or {}",
+        Message(status), kRemedy);
+  }
+  return status;
+}
+
 absl::Status Apply(Context& ctx, const std::string& script) {
+  RETURN_IF_ERROR(CheckKernel());
   ASSIGN_OR_RETURN(const RunResult run, RunNft(ctx, {"-f", "-"}, script));
   if (run.exit.code != 0) {
     return Internal("nft could not set the host ports: {}", Printable(Trim(run.err)));

@@ -17,7 +17,11 @@
 
 namespace davit::network::nft {
 
-// One transaction. FailedPrecondition if nft is not installed; Internal has what it complained of.
+// FailedPrecondition where the kernel has no nftables. Cheap.
+absl::Status CheckKernel();
+
+// One transaction. FailedPrecondition if the kernel has no nftables or nft is not installed;
+// Internal has what it complained of.
 absl::Status Apply(Context& ctx, const std::string& script);
 // JSON. NotFound if there is no such table.
 absl::StatusOr<std::string> ListTable(Context& ctx, const std::string& name);

@@ -53,13 +53,18 @@ std::vector<RotatedLog> RotatedLogs(const std::string& path) {
   return logs;
 }
 
-absl::StatusOr<TailStart> FindTail(int fd, uint64_t wanted) {
+absl::StatusOr<TailStart> FindTail(int fd, uint64_t wanted, LogEnd end) {
   struct stat info = {};
   if (fstat(fd, &info) != 0) {
     return ErrnoStatus(errno, "ask for the size of a log");
   }
   auto begin = static_cast<uint64_t>(info.st_size);
   TailStart found{.lines = 0, .offset = begin};
+  char last = '\n';
+  if (end == LogEnd::kClosed && begin > 0 &&
+      pread(fd, &last, 1, static_cast<off_t>(begin - 1)) == 1 && last != '\n') {
+    found.lines = 1;
+  }
   std::string block(kBlock, '\0');
   // A line begins behind the newline of the one before: one more is looked for.
   while (begin > 0) {
@@ -86,8 +91,10 @@ absl::StatusOr<TailStart> FindTail(int fd, uint64_t wanted) {
 
 uint64_t CountCompressedLines(int fd) {
   uint64_t lines = 0;
-  const auto decompressor = image::Decompressor::Create([&lines](std::span<const uint8_t> bytes) {
+  uint8_t last = '\n';
+  const auto decompressor = image::Decompressor::Create([&](std::span<const uint8_t> bytes) {
     lines += static_cast<uint64_t>(std::count(bytes.begin(), bytes.end(), '\n'));
+    last = bytes.empty() ? last : bytes.back();
     return absl::OkStatus();
   });
   std::vector<uint8_t> block(kBlock);
@@ -96,7 +103,7 @@ uint64_t CountCompressedLines(int fd) {
     const ssize_t count = pread(fd, block.data(), block.size(), static_cast<off_t>(offset));
     if (count <= 0 ||
         !decompressor->Write(std::span(block).first(static_cast<size_t>(count))).ok()) {
-      return lines;
+      return lines + (last == '\n' ? 0 : 1);
     }
     offset += static_cast<uint64_t>(count);
   }

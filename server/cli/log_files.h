@@ -24,14 +24,18 @@ struct RotatedLog {
 // Oldest first. Empty if the directory cannot be read.
 std::vector<RotatedLog> RotatedLogs(const std::string& path);
 
+// Whether a last line without a newline is one, or may yet be completed.
+enum class LogEnd { kClosed, kGrowing };
+
 // Where the last lines of a file begin.
 struct TailStart {
   uint64_t lines = 0;   // found: `wanted`, or all that the file has
   uint64_t offset = 0;  // of their first byte
 };
-absl::StatusOr<TailStart> FindTail(int fd, uint64_t wanted);
+// At least one of a file that is closed.
+absl::StatusOr<TailStart> FindTail(int fd, uint64_t wanted, LogEnd end);
 
-// Lines of a compressed file, as far as it can be read.
+// Lines of a compressed file, as far as it can be read; one that breaks off counts.
 uint64_t CountCompressedLines(int fd);
 
 }  // namespace davit::server::cli

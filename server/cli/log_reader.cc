@@ -108,7 +108,8 @@ absl::StatusOr<LogReader> LogReader::OpenTail(const std::string& path, uint64_t 
         found = CountCompressedLines(reader.fd_.get());
         reader.skip_ = found > lines ? found - lines : 0;
       } else {
-        ASSIGN_OR_RETURN(const TailStart start, FindTail(reader.fd_.get(), lines));
+        const LogEnd end = reader.stamp_.empty() ? LogEnd::kGrowing : LogEnd::kClosed;
+        ASSIGN_OR_RETURN(const TailStart start, FindTail(reader.fd_.get(), lines, end));
         ::lseek(reader.fd_.get(), static_cast<off_t>(start.offset), SEEK_SET);
         found = start.lines;
       }

@@ -110,6 +110,24 @@ TEST_F(LogReaderTest, TheTailReachesIntoRotatedFiles) {
   EXPECT_EQ(Tail(1), "5\n") << "while the writer has not yet made the new file";
 }
 
+// What was rotated will not be completed: a last line without a newline is one.
+TEST_F(LogReaderTest, TheTailKnowsLinesThatBrokeOff) {
+  for (const bool compressed : {false, true}) {
+    Write("1\n2\nhalf");
+    Rotate(compressed);
+    Write("3\nnot yet");
+    const std::string all = "1\n2\nhalf\n3\n";
+    EXPECT_EQ(Tail(100), all);
+    EXPECT_EQ(Tail(1), "3\n");
+    EXPECT_EQ(Tail(2), "half\n3\n");
+    EXPECT_EQ(Tail(3), "2\nhalf\n3\n");
+    for (const RotatedLog& log : RotatedLogs(path_)) {
+      fs::remove(log.path);
+    }
+    fs::remove(path_);
+  }
+}
+
 TEST_F(LogReaderTest, FindsTheTailOfLargeFiles) {
   std::string text;
   for (int i = 0; i < 20000; ++i) {

@@ -8,9 +8,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
+#include <atomic>
 #include <map>
 #include <thread>
+#include <utility>
 
 #include <gtest/gtest.h>
 
@@ -254,23 +257,25 @@ TEST_P(StreamTest, InputOnceEndsWithItsFirstClient) {
   handle_ = {};
 }
 
+// The size is told again and again: the answer to one question may come before the resize.
 TEST_P(StreamTest, ATerminalIsAttachedAndResized) {
   container_->options().stdin_open = true;
-  StartShell("while read line; do stty size; done", /*tty=*/true);
+  StartShell("read line; while :; do echo $line: $(stty size); usleep 20000; done", /*tty=*/true);
   const Attachment client = Attach({.in = true, .out = true, .err = false});
+  Say(client.in.get(), "size\n");
+  EXPECT_NE(ReadUntil(client.out.get(), "size: 0 0\r\n").find("size: 0 0\r\n"), std::string::npos);
   ASSERT_TRUE(ResizeTerminal(container_->options().run_dir, 40, 120).ok());
-  EXPECT_TRUE(Eventually([&] {
-    Say(client.in.get(), "\n");
-    return ReadUntil(client.out.get(), "\n").find("40 120") != std::string::npos ||
-           ReadUntil(client.out.get(), "\n").find("40 120") != std::string::npos;
-  }));
+  const std::string text = ReadUntil(client.out.get(), "size: 40 120\r\n");
+  EXPECT_NE(text.find("size: 40 120\r\n"), std::string::npos) << text;
 }
 
 // What is written while one client takes nothing reaches the log, and the other client, whole.
 TEST_P(StreamTest, AStuckClientIsDetached) {
-  StartShell("usleep 300000; seq 1 200000; echo END");
+  container_->options().stdin_open = true;
+  StartShell("read go; seq 1 200000; echo END");
   Attachment stuck = Attach({.in = false, .out = true, .err = false});
-  Attachment reader = Attach({.in = false, .out = true, .err = false});
+  Attachment reader = Attach({.in = true, .out = true, .err = false});
+  Say(reader.in.get(), "go\n");  // both are attached now
   const std::string text = ReadUntil(reader.out.get());
   EXPECT_TRUE(text.ends_with("200000\nEND\n"))
       << text.substr(text.size() - std::min<size_t>(text.size(), 100));
@@ -298,10 +303,26 @@ TEST_P(StreamTest, ClientsAreLimited) {
 
 TEST_P(StreamTest, InputIsHeldBackWhileNobodyReads) {
   container_->options().stdin_open = true;
-  StartShell("usleep 500000; cat > /tmp/copy");
+  StartShell("until [ -e /tmp/go ]; do usleep 10000; done; cat > /tmp/copy");
   Attachment client = Attach({.in = true, .out = false, .err = false});
   const std::string data(1'000'000, 'x');
-  std::thread writer([&] { Say(client.in.get(), data); });
+  std::atomic<size_t> written = 0;
+  std::thread writer([&] {
+    while (written < data.size()) {
+      const ssize_t count = write(client.in.get(), data.data() + written,
+                                  std::min<size_t>(data.size() - written, 4096));
+      ASSERT_GT(count, 0);
+      written += static_cast<size_t>(count);
+    }
+  });
+  // All pipes on the way are full when it stands still.
+  size_t before = 0;
+  EXPECT_TRUE(Eventually([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(200));
+    return std::exchange(before, written) == written && before > 0;
+  }));
+  EXPECT_LT(written, data.size());
+  EXPECT_TRUE(WriteFileAtomic(container_->rootfs() + "/tmp/go", "").ok());
   writer.join();
   EXPECT_TRUE(Eventually(
       [&] { return ReadFile(container_->rootfs() + "/tmp/copy").value_or("") == data; }));

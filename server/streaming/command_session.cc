@@ -18,7 +18,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto kOpenTime = 30s;      // for the client to open its streams
 constexpr auto kQuietTime = 100ms;   // a process left behind may still write after the command
 constexpr auto kDeliveryTime = 10s;  // for what a client sent before it went away
 constexpr int kResizeSince = 3;      // version of the protocol
@@ -115,7 +114,7 @@ class CommandSession final : public Session {
 
   awaitable<bool> AwaitStreams() {
     bool late = false;
-    const Alarm limit(loop(), kOpenTime, [this, &late] {
+    const Alarm limit(loop(), stream_time(), [this, &late] {
       late = true;
       changed_.Notify();
     });
@@ -130,7 +129,7 @@ class CommandSession final : public Session {
     if (!open) {
       if (!gone()) {
         log::Info("{}: the client did not open its streams within {} s", request_.what,
-                  kOpenTime.count());
+                  std::chrono::duration<double>(stream_time()).count());
       }
       co_return;
     }

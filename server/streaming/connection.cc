@@ -4,7 +4,6 @@
 #include <utility>
 #include <variant>
 
-#include "base/log.h"
 #include "base/status.h"
 #include "server/streaming/command_session.h"
 #include "server/streaming/http/upgrade.h"
@@ -112,7 +111,6 @@ std::shared_ptr<Session> MakeSession(SessionParts parts, Plan plan) {
 
 // Reads until the client closes, too: closed at once, TCP would throw the answer away.
 awaitable<void> Refuse(Transport& transport, const absl::Status& status) {
-  log::Info("streaming: refused: {}", Message(status));
   const std::string answer = http::ErrorAnswer(status);
   const bool sent = co_await transport.Write(answer);
   if (!sent) {
@@ -143,6 +141,7 @@ awaitable<Accepted> AcceptClient(const ConnectionParts& parts,
   absl::StatusOr<Plan> plan =
       head.ok() ? MakePlan(parts.tokens, head->head) : absl::StatusOr<Plan>(head.status());
   if (!plan.ok()) {
+    parts.refusals.Say(plan.status());
     co_await Refuse(**transport, plan.status());
     co_return accepted;
   }
@@ -153,7 +152,8 @@ awaitable<Accepted> AcceptClient(const ConnectionParts& parts,
                                     .executor = parts.executor,
                                     .transport = std::move(*transport),
                                     .mux = nullptr,
-                                    .idle_timeout = parts.idle_timeout},
+                                    .idle_timeout = parts.idle_timeout,
+                                    .stream_time = parts.stream_time},
                                    *std::move(plan));
   }
   co_return accepted;

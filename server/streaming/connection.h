@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 
+#include "server/streaming/refusal_log.h"
 #include "server/streaming/session.h"
 #include "server/streaming/token_table.h"
 
@@ -22,6 +23,8 @@ struct ConnectionParts {
   Executor& executor;
   TokenTable& tokens;
   std::chrono::milliseconds idle_timeout;
+  std::chrono::milliseconds stream_time;  // Limits::streams
+  RefusalLog& refusals;
 };
 
 // The session that the client asked for, with what it sent behind its request; or nothing: it has

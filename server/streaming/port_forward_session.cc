@@ -21,9 +21,11 @@ namespace {
 using namespace std::chrono_literals;
 using asio::ip::tcp;
 
-constexpr auto kPairTime = 30s;     // between the two streams of a pair
 constexpr auto kConnectTime = 30s;  // to a port of the pod
 constexpr auto kDeliveryTime = 10s;
+// A connection outlives streams that its client resets, so the limit of streams is none for them.
+constexpr size_t kMaxLinks = 1024;
+constexpr size_t kMaxRequestId = 64;
 
 // One connection.
 struct Link {
@@ -38,7 +40,8 @@ struct Link {
   Descriptor in;
   Descriptor out;
   bool pumping_in = false;
-  bool cut = false;  // the client gave it up, or is gone
+  bool cut = false;      // the client gave it up, or is gone
+  bool dropped = false;  // the client gave it up
 
   [[nodiscard]] bool paired() const { return data && error; }
   void Cut() {
@@ -47,6 +50,13 @@ struct Link {
     inbox->changed.Notify();
     out.Cancel();
     changed.Notify();
+  }
+  // With what is on its way: memory is no longer accounted for once a stream was reset.
+  void Drop() {
+    dropped = true;
+    std::string().swap(inbox->bytes);
+    in.Close();
+    Cut();
   }
 };
 
@@ -90,8 +100,12 @@ class PortForwardSession final : public Session {
       return false;
     }
     const bool is_error = type->second == "error";
-    std::shared_ptr<Link>& link = by_request_[RequestOf(headers, id, is_error)];
-    const bool fresh = !link;
+    const std::string request = RequestOf(headers, id, is_error);
+    const bool fresh = by_request_.count(request) == 0;
+    if (fresh && (open_ >= kMaxLinks || request.size() > kMaxRequestId)) {
+      return false;
+    }
+    std::shared_ptr<Link>& link = by_request_[request];
     if (fresh) {
       link = std::make_shared<Link>(loop());
       link->port = *port;
@@ -105,9 +119,7 @@ class PortForwardSession final : public Session {
     link->changed.Notify();
     if (fresh) {
       ++open_;
-      asio::co_spawn(loop().context(),
-                     Forward(shared_from_this(), link, RequestOf(headers, id, is_error)),
-                     asio::detached);
+      asio::co_spawn(loop().context(), Forward(shared_from_this(), link, request), asio::detached);
     }
     return true;
   }
@@ -130,8 +142,9 @@ class PortForwardSession final : public Session {
 
   void OnReset(StreamId id) override {
     const auto found = by_stream_.find(id);
-    if (found != by_stream_.end() && found->second->data == id) {
-      found->second->Cut();
+    // A connection that is there goes on without its error stream.
+    if (found != by_stream_.end() && (found->second->data == id || !found->second->paired())) {
+      found->second->Drop();
     }
   }
 
@@ -163,9 +176,9 @@ class PortForwardSession final : public Session {
     co_await AwaitPair(*link);
     if (link->paired() && !link->cut) {
       const absl::Status status = co_await Connect(*link);
-      if (status.ok()) {
+      if (status.ok() && !link->dropped) {
         co_await Exchange(self, link);
-      } else {
+      } else if (!link->dropped) {
         log::Info("{}: {}", request_.what, Message(status));
         co_await SendText(*link->error, Message(status));
       }
@@ -177,7 +190,7 @@ class PortForwardSession final : public Session {
 
   awaitable<void> AwaitPair(Link& link) {
     bool late = false;
-    const Alarm limit(loop(), kPairTime, [&] {
+    const Alarm limit(loop(), stream_time(), [&] {
       late = true;
       link.changed.Notify();
     });

@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "base/status.h"
 #include "server/streaming/connection.h"
+#include "server/streaming/refusal_log.h"
 #include "server/streaming/tls.h"
 #include "server/streaming/token_table.h"
 
@@ -26,8 +27,6 @@ using namespace std::chrono_literals;
 using asio::ip::tcp;
 
 constexpr int kBacklog = 128;
-// From the connection to the end of the request, TLS included.
-constexpr auto kRequestTime = 10s;
 // Connections before their upgrade: with one more, the oldest goes.
 constexpr size_t kMaxConnecting = 256;
 constexpr size_t kMaxSessions = 10000;
@@ -71,8 +70,11 @@ absl::StatusOr<uint16_t> PortOf(const UniqueFd& fd) {
 struct Server::Impl : std::enable_shared_from_this<Server::Impl> {
   using Connecting = std::shared_ptr<std::unique_ptr<Transport>>;
 
-  Impl(const config::Streaming& its_config, Executor& its_executor)
-      : config(its_config), executor(its_executor), tokens(its_config.creation_timeout) {}
+  Impl(const config::Streaming& its_config, Executor& its_executor, const Limits& its_limits)
+      : config(its_config),
+        limits(its_limits),
+        executor(its_executor),
+        tokens(its_config.creation_timeout) {}
 
   absl::Status Bind() {
     ASSIGN_OR_RETURN(const tcp::endpoint address, ParseAddress(config));
@@ -151,7 +153,7 @@ struct Server::Impl : std::enable_shared_from_this<Server::Impl> {
   awaitable<void> Handle(std::shared_ptr<Impl> /*self*/, std::shared_ptr<Loop> its_loop,
                          Connecting transport) {
     if (sessions >= kMaxSessions) {
-      log::Warning("streaming: {} sessions are open; a further client is turned away", sessions);
+      refusals.Say(ResourceExhausted("{} sessions are open", sessions));
       co_return;
     }
     const auto place = connecting.insert(connecting.end(), transport);
@@ -160,12 +162,13 @@ struct Server::Impl : std::enable_shared_from_this<Server::Impl> {
     }
     Accepted accepted;
     {
-      const Alarm limit(*its_loop, kRequestTime, [transport] {
+      const Alarm limit(*its_loop, limits.request, [transport] {
         if (*transport) {
           (*transport)->Close();
         }
       });
-      const ConnectionParts parts{its_loop, executor, tokens, config.idle_timeout};
+      const ConnectionParts parts{its_loop,       executor, tokens, config.idle_timeout,
+                                  limits.streams, refusals};
       accepted = co_await AcceptClient(parts, transport);
     }
     connecting.erase(place);
@@ -178,6 +181,7 @@ struct Server::Impl : std::enable_shared_from_this<Server::Impl> {
   }
 
   const config::Streaming config;
+  const Limits limits;
   Executor& executor;
   TokenTable tokens;
   UniqueFd listener;
@@ -193,6 +197,7 @@ struct Server::Impl : std::enable_shared_from_this<Server::Impl> {
   std::unique_ptr<Tls> tls;
   std::list<Connecting> connecting;
   size_t sessions = 0;
+  RefusalLog refusals;
 };
 
 Server::Server(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -206,8 +211,8 @@ void Server::Stop() {
 }
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Create(const config::Streaming& config,
-                                                       Executor& executor) {
-  auto impl = std::make_shared<Impl>(config, executor);
+                                                       Executor& executor, const Limits& limits) {
+  auto impl = std::make_shared<Impl>(config, executor, limits);
   RETURN_IF_ERROR(impl->Bind());
   return std::unique_ptr<Server>(new Server(std::move(impl)));
 }

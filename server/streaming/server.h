@@ -13,6 +13,7 @@
 
 #include "base/executor.h"
 #include "config/config.h"
+#include "server/streaming/limits.h"
 #include "server/streaming/request.h"
 
 namespace davit::server::streaming {
@@ -21,7 +22,8 @@ class Server {
  public:
   // Binds the address, so that a wrong one is known at once. What may wait runs on `executor`.
   static absl::StatusOr<std::unique_ptr<Server>> Create(const config::Streaming& config,
-                                                        Executor& executor);
+                                                        Executor& executor,
+                                                        const Limits& limits = {});
   ~Server();
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;

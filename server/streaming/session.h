@@ -22,6 +22,7 @@ struct SessionParts {
   std::unique_ptr<Transport> transport;
   std::unique_ptr<Mux> mux;
   std::chrono::milliseconds idle_timeout;
+  std::chrono::milliseconds stream_time;  // Limits::streams
 };
 
 // Input of one stream on its way to a descriptor.
@@ -56,6 +57,7 @@ class Session : public MuxEvents, public std::enable_shared_from_this<Session> {
   Loop& loop() { return *parts_.loop; }
   const std::shared_ptr<Loop>& shared_loop() { return parts_.loop; }
   Executor& executor() { return parts_.executor; }
+  [[nodiscard]] std::chrono::milliseconds stream_time() const { return parts_.stream_time; }
 
   // After anything that makes the multiplexer say something.
   void Flush() { output_ready_.Notify(); }

@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
 #include <set>
+#include <string>
 
 #include <gtest/gtest.h>
 
 #include "base/json.h"
+#include "base/status.h"
+#include "server/streaming/refusal_log.h"
 #include "server/streaming/result.h"
 #include "server/streaming/terminal_size.h"
 #include "server/streaming/token_table.h"
@@ -51,6 +55,23 @@ TEST(TokenTable, IsBounded) {
   EXPECT_EQ(table.Add(SomeRequest(), now + 59s).status().code(),
             absl::StatusCode::kResourceExhausted);
   EXPECT_TRUE(table.Add(SomeRequest(), now + 60s).ok());
+}
+
+TEST(RefusalLog, ManyRefusalsAreCountedAndNotSaid) {
+  RefusalLog refusals;
+  const auto now = RefusalLog::Clock::now();
+  testing::internal::CaptureStderr();
+  for (size_t i = 0; i < RefusalLog::kLines + 80; ++i) {
+    refusals.Say(NotFound("no such URL"), now + 1s);
+  }
+  const std::string first = testing::internal::GetCapturedStderr();
+  EXPECT_EQ(std::count(first.begin(), first.end(), '\n'), int64_t{RefusalLog::kLines});
+  EXPECT_NE(first.find("streaming: refused: no such URL\n"), std::string::npos) << first;
+  testing::internal::CaptureStderr();
+  refusals.Say(NotFound("no such URL"), now + 62s);
+  const std::string second = testing::internal::GetCapturedStderr();
+  EXPECT_NE(second.find("80 further clients were refused\n"), std::string::npos) << second;
+  EXPECT_EQ(std::count(second.begin(), second.end(), '\n'), 2);
 }
 
 TEST(Result, AsKubectlExpectsIt) {

@@ -331,15 +331,17 @@ TEST_F(Streaming, AttachToATerminal) {
   const std::string id = Run(pod_, config);
   const Streams streams = {.in = true, .out = true, .err = false, .tty = true};
   SpdyCommand attached(AttachUrl(id, streams), streams);
+  uint32_t pings = 0;
   attached.client->Send(attached.size, R"({"Width":100,"Height":30})");
-  std::thread typist([&] {
-    for (int i = 0; i < 20; ++i) {
-      attached.client->Send(attached.in, "\n");
-      std::this_thread::sleep_for(50ms);
-    }
-  });
-  EXPECT_NE(attached.Out("30 100").find("30 100"), std::string::npos);
-  typist.join();
+  // The size takes another way than what is typed: asked until the answer is the new one.
+  EXPECT_TRUE(Eventually([&] {
+    attached.client->Send(attached.in, "\n");
+    bool ended = false;
+    attached.connection.Unread(attached.connection.ReadWithin(50ms, ended));
+    attached.client->Ping(++pings * 2 - 1);
+    attached.client->Until([&] { return attached.client->pongs().size() == pings; });
+    return attached.client->stream(attached.out).data.find("30 100") != std::string::npos;
+  })) << attached.client->stream(attached.out).data;
 }
 
 TEST_F(Streaming, PortForwardIntoThePodsNetwork) {

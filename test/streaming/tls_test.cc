@@ -57,8 +57,8 @@ class TlsTest : public testing::Test {
     std::filesystem::remove_all(dir_);
   }
 
-  void Start() {
-    auto server = Server::Create(config_, executor_);
+  void Start(const Limits& limits = {}) {
+    auto server = Server::Create(config_, executor_, limits);
     ASSERT_TRUE(server.ok()) << server.status();
     server_ = *std::move(server);
   }
@@ -180,6 +180,22 @@ TEST_F(TlsTest, PlainHttpAndNonsenseAreClosedAndTheServerGoesOn) {
     } catch (const std::runtime_error&) {
       // closed before all was written
     }
+  }
+  EXPECT_EQ(Upgrade(Trusting(config_.tls_cert)), "HTTP/1.1 101");
+}
+
+TEST_F(TlsTest, AHandshakeThatDoesNotEndIsCutOff) {
+  Start({.request = 1s});
+  const Url url = EchoUrl();
+  for (const std::string& text : {std::string(), std::string("\x16\x03\x01\x02\x00\x01", 6)}) {
+    Connection connection(url);
+    connection.Write(text);
+    const auto begin = std::chrono::steady_clock::now();
+    bool ended = false;
+    while (!ended && std::chrono::steady_clock::now() - begin < 10s) {
+      (void)connection.ReadWithin(100ms, ended);
+    }
+    EXPECT_TRUE(ended) << text.size();
   }
   EXPECT_EQ(Upgrade(Trusting(config_.tls_cert)), "HTTP/1.1 101");
 }

@@ -104,7 +104,6 @@ absl::Status Mux::OnSynStream(const ControlFrame& frame) {
     return absl::OkStatus();
   }
   Stream stream;
-  stream.send_window = initial_window_;
   stream.ended = (frame.flags & kFlagUnidirectional) != 0;
   const bool replied = !stream.ended;
   streams_.emplace(id, stream);
@@ -159,10 +158,7 @@ absl::Status Mux::OnSettings(const ControlFrame& frame) {
       return InvalidArgument("a SPDY window of {} bytes", value);
     }
     client_has_windows_ = true;
-    for (auto& [stream_id, stream] : streams_) {
-      // May go below 0: then the stream waits until the client has made up for it.
-      stream.send_window = std::min(stream.send_window + value - initial_window_, kMaxWindow);
-    }
+    // The windows of streams may go below 0: then they wait until the client has made up for it.
     initial_window_ = value;
   }
   return absl::OkStatus();
@@ -181,8 +177,8 @@ absl::Status Mux::OnWindowUpdate(uint32_t id, uint32_t delta) {
   if (found == streams_.end()) {
     return absl::OkStatus();  // it has ended meanwhile
   }
-  found->second.send_window += size;
-  if (size == 0 || found->second.send_window > kMaxWindow) {
+  found->second.credit += size;
+  if (size == 0 || WindowOf(found->second) > kMaxWindow) {
     Fail(id, ResetCode::kFlowControlError);
   }
   return absl::OkStatus();
@@ -240,7 +236,7 @@ size_t Mux::Room(StreamId id) const {
   }
   int64_t room = static_cast<int64_t>(OutputRoom());
   if (client_has_windows_) {
-    room = std::min({room, streams_.at(id).send_window, session_window_});
+    room = std::min({room, WindowOf(streams_.at(id)), session_window_});
   }
   return room > 0 ? static_cast<size_t>(room) : 0;
 }
@@ -250,7 +246,7 @@ void Mux::Send(StreamId id, std::string_view data) {
   if (finished_ || found == streams_.end() || found->second.ended) {
     return;
   }
-  found->second.send_window -= static_cast<int64_t>(data.size());
+  found->second.credit -= static_cast<int64_t>(data.size());
   session_window_ -= static_cast<int64_t>(data.size());
   while (!data.empty()) {
     const std::string_view part = data.substr(0, kMaxDataFrame);

@@ -37,7 +37,7 @@ class Mux final : public streaming::Mux, private FrameHandler {
 
  private:
   struct Stream {
-    int64_t send_window = kInitialWindow;
+    int64_t credit = 0;   // of its window, beside the initial one: may be less than nothing
     size_t held = 0;      // received, not consumed
     size_t consumed = 0;  // and not yet given back to the client
     bool client_ended = false;
@@ -50,6 +50,10 @@ class Mux final : public streaming::Mux, private FrameHandler {
   absl::Status OnHeaders(const ControlFrame& frame);
   absl::Status OnSettings(const ControlFrame& frame);
   absl::Status OnWindowUpdate(uint32_t id, uint32_t delta);
+  // A change of the initial window is one for all streams, and costs nothing for each.
+  [[nodiscard]] int64_t WindowOf(const Stream& stream) const {
+    return initial_window_ + stream.credit;
+  }
   absl::Status CheckNewStream(StreamId id);
   absl::Status ReadHeaders(std::string_view block, Headers& headers);
   absl::Status Reply(StreamId id);

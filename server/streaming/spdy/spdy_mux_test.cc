@@ -3,6 +3,7 @@
 // The server's SPDY against a client that shares nothing with it (test/streaming/).
 #include "server/streaming/spdy/spdy_mux.h"
 
+#include <chrono>
 #include <random>
 #include <vector>
 
@@ -255,6 +256,27 @@ TEST(SpdyMux, MalformedFramesEndTheSession) {
     EXPECT_TRUE(client.gone_away()) << i;
     EXPECT_TRUE(mux.Feed("anything", events).ok()) << i;  // nobody listens any more
   }
+}
+
+// However many streams there are and settings in a frame: what comes in costs what it weighs.
+TEST_F(SpdyMuxTest, ManySettingsCostNothingForEachStream) {
+  uint32_t id = 0;
+  for (size_t i = 0; i < Mux::kMaxStreams; ++i) {
+    id = client_.Open({{"streamtype", "data"}});
+  }
+  (void)mux_.TakeOutput();
+  const std::string entry("\0\0\0\x07\0\0\x03\xe8", 8);
+  std::string settings("\0\0\x03\xe8", 4);  // 1000 of them, each of 1000 bytes
+  for (int i = 0; i < 1000; ++i) {
+    settings += entry;
+  }
+  const auto begin = std::chrono::steady_clock::now();
+  for (int i = 0; i < 300; ++i) {
+    client_.SendControl(4, 0, settings);
+  }
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(2));
+  EXPECT_TRUE(status_.ok()) << status_;
+  EXPECT_EQ(mux_.Room(id), 1000U);
 }
 
 TEST_F(SpdyMuxTest, StreamsAreLimited) {

@@ -149,6 +149,21 @@ TEST(ChannelMux, RefusesWhatNoClientMaySend) {
   }
 }
 
+// It is decoded as a whole: parts of a message that does not end are not kept for ever.
+TEST(ChannelMux, AnEncodedMessageHasALongestLength) {
+  ChannelMux mux({.base64 = true, .close_signal = false}, 5);
+  Recorder events(mux);
+  absl::Status status = mux.Feed(Frame(0x01, "0"), events);
+  int parts = 0;
+  for (; status.ok() && parts < 100; ++parts) {
+    status = mux.Feed(Frame(0x00, std::string(4000, 'a')), events);
+  }
+  EXPECT_FALSE(status.ok());
+  EXPECT_EQ(parts, 33) << "128 KiB";
+  EXPECT_EQ(mux.TakeOutput().substr(2, 2), "\x03\xea");
+  EXPECT_TRUE(events.received.empty());
+}
+
 TEST(Base64, IsStrict) {
   EXPECT_EQ(*DecodeBase64(""), "");
   EXPECT_EQ(*DecodeBase64("aGk="), "hi");
