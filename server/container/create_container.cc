@@ -24,8 +24,8 @@
 #include "server/container/declared_volumes.h"
 #include "server/container/image_volumes.h"
 #include "server/container/log_options.h"
-#include "server/container/mapped_mounts.h"
 #include "server/container/mount_sources.h"
+#include "server/container/own_mounts.h"
 #include "server/container/pid_namespace.h"
 #include "server/container/rootfs_size.h"
 #include "server/container/teardown.h"
@@ -83,7 +83,8 @@ struct Creation {
   image::ImageConfig image_config;
   std::string rootfs;
   std::map<int, std::string> image_volumes;
-  std::map<int, std::string> mapped_mounts;
+  std::map<int, std::string> mount_sources;
+  std::map<int, std::string> own_mounts;
 };
 
 absl::StatusOr<std::shared_ptr<const Container::Record>> NewRecord(
@@ -202,7 +203,8 @@ absl::Status WriteSpec(Creation& creation, Container& container) {
   input.rootfs = creation.rootfs;
   input.root_fd = root.get();
   input.image_volumes = creation.image_volumes;
-  input.mapped_mounts = creation.mapped_mounts;
+  input.mount_sources = creation.mount_sources;
+  input.own_mounts = creation.own_mounts;
   input.declared_volumes = std::move(declared_volumes);
   input.passwd_path = AccountFile(paths, record->id(), "passwd");
   input.group_path = AccountFile(paths, record->id(), "group");
@@ -246,6 +248,18 @@ absl::Status LetPodRootPass(const Creation& creation, const std::string& directo
   return absl::OkStatus();
 }
 
+absl::Status PrepareMounts(Creation& creation, const Paths& paths,
+                           const Container::Record& record) {
+  ASSIGN_OR_RETURN(
+      const MountSources sources,
+      OpenMountSources(record.config(), creation.node.config.runtime.mount_sources_to_reject));
+  for (const auto& [index, source] : sources) {
+    creation.mount_sources[index] = source.path;
+  }
+  ASSIGN_OR_RETURN(creation.own_mounts, MakeOwnMounts(paths, record, sources));
+  return absl::OkStatus();
+}
+
 absl::Status Build(Creation& creation, Context& ctx, Container& container) {
   Node& node = creation.node;
   const std::string& id = container.id();
@@ -265,9 +279,7 @@ absl::Status Build(Creation& creation, Context& ctx, Container& container) {
       creation.image_volumes,
       MountImageVolumes(node, ctx, *container.record(), PodIdMappings(creation.sandbox->config())));
   RETURN_IF_ERROR(failpoint::Hit("create_container.after_volumes"));
-  RETURN_IF_ERROR(
-      MakeMountSources(container.record()->config(), node.config.runtime.mount_sources_to_reject));
-  ASSIGN_OR_RETURN(creation.mapped_mounts, MakeMappedMounts(paths, *container.record()));
+  RETURN_IF_ERROR(PrepareMounts(creation, paths, *container.record()));
   ctx.SetStage("build OCI config");
   RETURN_IF_ERROR(WriteSpec(creation, container));
   RETURN_IF_ERROR(MakeLogDirectory(container.record()->log_path()));
@@ -299,7 +311,8 @@ absl::StatusOr<std::string> CreateNew(Node& node, Context& ctx, const Sandbox& s
                     .image_config = std::move(image_config),
                     .rootfs = "",
                     .image_volumes = {},
-                    .mapped_mounts = {}};
+                    .mount_sources = {},
+                    .own_mounts = {}};
   ASSIGN_OR_RETURN(const auto record, NewRecord(creation, ctx, config, name));
   // What StartContainer will need of the annotations is refused here, where a request can be
   // mended.

@@ -69,8 +69,12 @@ struct SpecInput {
   NamespacePaths namespaces{};
   // Host paths of the request's image volumes, by the index of their mount; read-only mounts.
   std::map<int, std::string> image_volumes{};
-  // Host paths of ID-mapped copies of the request's mounts that ask for it, by their index.
-  std::map<int, std::string> mapped_mounts{};
+  // Where the host paths of the request's mounts lead, without symlinks, by the index of the mount;
+  // one that is not here is resolved when the config is built.
+  std::map<int, std::string> mount_sources{};
+  // Host paths of Davit's own copies of the request's mounts, by their index: bound instead of what
+  // they are copies of. ID-mapped mounts have to be among them.
+  std::map<int, std::string> own_mounts{};
   // Volumes that the image declares and the request does not mount: container path -> host path.
   std::map<std::string, std::string> declared_volumes{};
   std::string resolv_conf{};  // host files to bind read-only in, "" for none

@@ -63,7 +63,8 @@ SpecInput TestRequest::Input() {
   input.resolv_conf = resolv_conf;
   input.hostname_file = hostname_file;
   input.image_volumes = image_volumes;
-  input.mapped_mounts = mapped_mounts;
+  input.mount_sources = mount_sources;
+  input.own_mounts = own_mounts;
   input.host_sys = host_sys;
   input.declared_volumes = declared_volumes;
   input.hosts_file = hosts_file;

@@ -57,7 +57,8 @@ struct TestRequest {
   std::string hosts_file;
   std::string hostname_file;
   std::map<int, std::string> image_volumes;
-  std::map<int, std::string> mapped_mounts;
+  std::map<int, std::string> mount_sources;
+  std::map<int, std::string> own_mounts;
   std::string host_sys;
   std::map<std::string, std::string> declared_volumes;
   std::string hostname = "pod-host";
