@@ -40,12 +40,13 @@ class Server;  // server/streaming/server.h
 
 namespace davit::server {
 
-class StateDb;          // server/state/state_db.h
-class ExitWatcher;      // server/container/exit_watcher.h
-class ContainerEvents;  // server/events/container_events.h
-class CpuRates;         // server/stats/cpu_rates.h
-class StorageHealth;    // server/storage_health.h
-class WritableUsage;    // server/stats/writable_usage.h
+class StateDb;                // server/state/state_db.h
+class ExitWatcher;            // server/container/exit_watcher.h
+class ForbiddenCallsWatcher;  // server/container/forbidden_calls.h
+class ContainerEvents;        // server/events/container_events.h
+class CpuRates;               // server/stats/cpu_rates.h
+class StorageHealth;          // server/storage_health.h
+class WritableUsage;          // server/stats/writable_usage.h
 
 struct Node {
   const config::Config& config;
@@ -61,6 +62,7 @@ struct Node {
   const oci::RuntimeTable& runtimes;
   StateDb& state;
   ExitWatcher& exits;
+  ForbiddenCallsWatcher& forbidden_calls;
   WritableUsage& usage;
   CpuRates& cpu_rates;
   ContainerEvents& events;

@@ -6,7 +6,7 @@
 //   <run>/davit.sock  lock
 //   <run>/sandboxes/<id>/{user,net,ipc,uts,pid}   namespace pins
 //                        {resolv.conf,hostname,hosts}  shm/ (tmpfs)  sys/
-//   <run>/containers/<id>/{bundle/config.json,rootfs/,pid,exit,ctl,exec/,mounts/}
+//   <run>/containers/<id>/{bundle/config.json,rootfs/,pid,exit,ctl,exec/,mounts/,seccomp*}
 //   <run>/runtime/<handler>/                   state of the OCI runtime
 #pragma once
 
@@ -52,6 +52,13 @@ class Paths {
   // Copies of the request's mounts that Davit makes, by their index.
   [[nodiscard]] std::string OwnMounts(const std::string& id) const {
     return Container(id) + "/mounts";
+  }
+  // The monitor's, for its whole life (conmon/protocol.h); only where the profile is watched.
+  [[nodiscard]] std::string SeccompCalls(const std::string& id) const {
+    return Container(id) + "/seccomp";
+  }
+  [[nodiscard]] std::string SeccompSocket(const std::string& id) const {
+    return Container(id) + "/seccomp.sock";
   }
   [[nodiscard]] std::string ExecScratch(const std::string& id) const {
     return Container(id) + "/exec";

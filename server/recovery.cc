@@ -19,6 +19,7 @@
 #include "base/status.h"
 #include "base/time.h"
 #include "server/container/exit_watcher.h"
+#include "server/container/forbidden_calls.h"
 #include "server/container/teardown.h"
 #include "server/oci/monitor.h"
 #include "server/paths.h"
@@ -160,6 +161,8 @@ absl::Status Recovery::FindRunning(const std::shared_ptr<Container>& container) 
       next.set_monitor_start_time(monitor->monitor_start_time);
     }));
   }
+  log::IfError(node_.forbidden_calls.Watch(container),
+               "watch container " + ShortId(container->id()));
   return node_.exits.Watch(container, std::move(monitor->monitor_pidfd));
 }
 

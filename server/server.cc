@@ -26,6 +26,7 @@
 #include "network/host_ports/host_ports.h"
 #include "server/cgroup/cgroup_manager.h"
 #include "server/container/exit_watcher.h"
+#include "server/container/forbidden_calls.h"
 #include "server/events/container_events.h"
 #include "server/grpc/davit_service.h"
 #include "server/grpc/image_service.h"
@@ -112,6 +113,7 @@ class Daemon {
     if (streaming_) {
       streaming_->Stop();
     }
+    forbidden_calls_.Detach();
     if (exits_) {
       exits_->Detach();
     }
@@ -192,6 +194,7 @@ class Daemon {
                          .runtimes = *runtimes_,
                          .state = *state_,
                          .exits = *exits_,
+                         .forbidden_calls = forbidden_calls_,
                          .usage = *usage_,
                          .cpu_rates = cpu_rates_,
                          .events = events_,
@@ -208,6 +211,7 @@ class Daemon {
                          .user_namespaces = ProbeUserNamespaces(config_.storage.run)});
     log::IfError(node_->user_namespaces, "offer user namespaces to pods");
     exits_->Attach(*node_);
+    forbidden_calls_.Attach(*node_);
     return absl::OkStatus();
   }
 
@@ -228,6 +232,7 @@ class Daemon {
   Store<Sandbox> sandboxes_{"sandbox"};
   Store<Container> containers_{"container"};
   std::unique_ptr<ExitWatcher> exits_;
+  ForbiddenCallsWatcher forbidden_calls_;
   std::unique_ptr<WritableUsage> usage_;
   CpuRates cpu_rates_;
   ContainerEvents events_;

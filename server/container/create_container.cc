@@ -37,6 +37,7 @@
 #include "server/sandbox/sandbox_files.h"
 #include "server/sandbox/user_namespace.h"
 #include "server/spec/rootfs_prep.h"
+#include "server/spec/seccomp_notifier.h"
 #include "server/spec/spec.h"
 #include "server/state/state_db.h"
 #include "server/update.h"
@@ -212,6 +213,12 @@ absl::Status WriteSpec(Creation& creation, Container& container) {
   RETURN_IF_ERROR(FillNodeInput(node, *record, input));
   RETURN_IF_ERROR(MakeDirs(paths.Bundle(record->id())));
   RETURN_IF_ERROR(ChoosePidNamespace(node, *creation.sandbox, *record, input.namespaces));
+  ASSIGN_OR_RETURN(
+      const spec::ForbiddenCalls forbidden,
+      spec::ForbiddenCallsOf(input.sandbox, input.container, input.allowed_annotations));
+  if (forbidden != spec::ForbiddenCalls::kFail) {
+    input.seccomp_listener = paths.SeccompSocket(record->id());
+  }
   ASSIGN_OR_RETURN(const spec::SpecOutput output, spec::BuildSpec(input));
   RETURN_IF_ERROR(WriteAccountFiles(creation, paths, record->id(), output));
   RETURN_IF_ERROR(WriteFileAtomic(paths.SpecFile(record->id()), output.config_json));
@@ -219,6 +226,11 @@ absl::Status WriteSpec(Creation& creation, Container& container) {
   auto next = std::make_shared<Container::Record>(*record);
   *next->mutable_user() = output.user;
   next->set_stop_signal(output.stop_signal);
+  if (!output.seccomp_calls.empty()) {
+    RETURN_IF_ERROR(WriteFileAtomic(paths.SeccompCalls(record->id()), output.seccomp_calls));
+    next->set_forbidden_calls(forbidden == spec::ForbiddenCalls::kStop ? sv1::FORBIDDEN_CALLS_STOP
+                                                                       : sv1::FORBIDDEN_CALLS_LOG);
+  }
   container.set_record(std::move(next));
   return absl::OkStatus();
 }

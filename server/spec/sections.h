@@ -111,6 +111,11 @@ std::vector<std::string> SeccompArchitectures();
 // seccomp_default.cc: the profile of RuntimeDefault, for a process with these capabilities.
 Json DefaultSeccomp(const std::set<std::string>& capabilities);
 
+// seccomp_notifier.cc: has the calls that linux.seccomp refuses notified over the socket `listener`
+// instead. Returns the file that the monitor answers from; "" if the profile refuses nothing, which
+// leaves it as it is. What kills goes on to kill. FailedPrecondition for a path that is too long.
+absl::StatusOr<std::string> AddSeccompNotifier(const std::string& listener, Json& seccomp);
+
 // cdi.cc: the edits of the CDI devices that the request names, applied to the whole config.
 absl::Status ApplyCdi(const SpecInput& input, Json& config);
 

@@ -97,6 +97,8 @@ struct SpecInput {
   int lowest_oom_score_adj = -1000;
   bool privileged_without_host_devices = false;
   bool recursive_read_only_mounts = false;  // the runtime knows the mount option rro
+  // The socket where forbidden system calls are to be notified (seccomp_notifier.h); "": nowhere.
+  std::string seccomp_listener{};
   // Annotations that the runtime handler may see: a key, or a prefix ending in '*'. All others stay
   // out of the config: to an OCI runtime annotations can be commands.
   std::vector<std::string> allowed_annotations{};
@@ -110,6 +112,8 @@ struct SpecOutput {
   // there.
   std::string passwd;
   std::string group;
+  // With a seccomp_listener: what the monitor answers from. "": nothing is forbidden.
+  std::string seccomp_calls;
   runtime::v1::ContainerUser user;
   runtime::v1::Signal stop_signal = runtime::v1::SIGNAL_RUNTIME_DEFAULT;  // request, else image
 };

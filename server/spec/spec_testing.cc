@@ -77,6 +77,7 @@ SpecInput TestRequest::Input() {
   input.privileged_without_host_devices = privileged_without_host_devices;
   input.recursive_read_only_mounts = recursive_read_only_mounts;
   input.allowed_annotations = allowed_annotations;
+  input.seccomp_listener = seccomp_listener;
   input.sys_root = sys_root;
   return input;
 }

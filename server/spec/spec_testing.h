@@ -69,6 +69,7 @@ struct TestRequest {
   bool privileged_without_host_devices = true;
   bool recursive_read_only_mounts = false;
   std::vector<std::string> allowed_annotations;
+  std::string seccomp_listener;
   std::string sys_root;  // a directory without anything in it
 };
 
