@@ -38,6 +38,10 @@ namespace davit::server::streaming {
 class Server;  // server/streaming/server.h
 }
 
+namespace davit::server::selinux {
+class Labeller;  // server/selinux/labeller.h
+}
+
 namespace davit::server {
 
 class StateDb;                // server/state/state_db.h
@@ -76,6 +80,7 @@ struct Node {
   int lowest_oom_score_adj;
   const StorageHealth* health = nullptr;
   network::HostPorts* host_ports = nullptr;  // null: Davit publishes none
+  selinux::Labeller* selinux = nullptr;      // null: nothing is labelled
   absl::Status user_namespaces = {};         // why pods can have none of their own here
 };
 

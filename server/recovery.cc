@@ -26,6 +26,7 @@
 #include "server/sandbox/infra_process.h"
 #include "server/sandbox/pod_config.h"
 #include "server/sandbox/teardown.h"
+#include "server/selinux/labeller.h"
 #include "server/state/state_db.h"
 #include "server/sweep.h"
 #include "server/update.h"
@@ -232,6 +233,9 @@ void Recovery::ReleaseLater(const std::shared_ptr<Container>& container) {
 void Recovery::LoadSandbox(sv1::SandboxRecord record) {
   auto sandbox =
       std::make_shared<Sandbox>(std::make_shared<const Sandbox::Record>(std::move(record)));
+  if (node_.selinux != nullptr) {
+    node_.selinux->KeepLevel(sandbox->record()->selinux_level());
+  }
   log::IfError(Settle(sandbox), "recover sandbox " + ShortId(sandbox->id()));
   node_.sandboxes.Add(sandbox);
   FinishLater(sandbox);

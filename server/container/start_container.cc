@@ -125,7 +125,9 @@ absl::Status Run(Node& node, Context& ctx, const std::shared_ptr<Container>& con
   RETURN_IF_ERROR(failpoint::Hit("start_container.after_intent"));
   const auto record = container->record();
   ASSIGN_OR_RETURN(const auto runtime, node.runtimes.Find(record->handler()));
-  RETURN_IF_ERROR(node.storage.MountRootfs(record->id(), {}).status());
+  RETURN_IF_ERROR(
+      node.storage.MountRootfs(record->id(), {.selinux_label = record->selinux_mount_label()})
+          .status());
   ctx.SetStage("run OCI runtime " + runtime->name());
   oci::MonitorOptions options = ToMonitorOptions(node, *record, *runtime);
   RETURN_IF_ERROR(FillLogOptions(node, *record, options));

@@ -114,8 +114,10 @@ absl::Status RefuseUnsupported(const SpecInput& input, const runtime::v1::Mount&
         where);
   }
   // Without SELinux in the kernel there are no labels: nothing is left undone.
-  if (mount.selinux_relabel() && KernelHasSelinux(input.sys_root)) {
-    return Unimplemented("{}selinux_relabel: relabelling is not supported", where);
+  if (mount.selinux_relabel() && !input.selinux_is_on && KernelHasSelinux(input.sys_root)) {
+    return Unimplemented(
+        "{}selinux_relabel: this node labels nothing; set runtime.selinux in its configuration",
+        where);
   }
   return absl::OkStatus();
 }

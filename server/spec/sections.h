@@ -93,6 +93,8 @@ struct PathLists {
   Json readonly = Json::array();
 };
 absl::StatusOr<PathLists> BuildPathLists(const SpecInput& input);
+// The label of this process; "" for none.
+std::string ProcessLabel(const SpecInput& input, const Json& process);
 bool KernelHasSelinux(const std::string& sys_root);
 
 // apparmor.cc: the profile to run under, "" for none.

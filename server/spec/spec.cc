@@ -65,6 +65,9 @@ absl::StatusOr<Built> BuildConfig(SpecInput input) {
   if (!apparmor.empty()) {
     config["process"]["apparmorProfile"] = apparmor;
   }
+  if (std::string label = ProcessLabel(input, config["process"]); !label.empty()) {
+    config["process"]["selinuxLabel"] = std::move(label);
+  }
   config["root"] = {{"path", input.rootfs}, {"readonly", SecurityContext(input).readonly_rootfs()}};
   ASSIGN_OR_RETURN(Mounts mounts, BuildMounts(input));
   config["mounts"] = std::move(mounts.list);
@@ -73,6 +76,9 @@ absl::StatusOr<Built> BuildConfig(SpecInput input) {
   if (!input.seccomp_listener.empty() && config["linux"].contains("seccomp")) {
     ASSIGN_OR_RETURN(built.seccomp_calls,
                      AddSeccompNotifier(input.seccomp_listener, config["linux"]["seccomp"]));
+  }
+  if (!input.selinux.mount.empty()) {
+    config["linux"]["mountLabel"] = input.selinux.mount;
   }
   if (!mounts.rootfs_propagation.empty()) {
     config["linux"]["rootfsPropagation"] = mounts.rootfs_propagation;

@@ -56,6 +56,13 @@ struct HostSettings {
   bool device_ownership_from_security_context = false;
 };
 
+// SELinux labels of a container; "" for none.
+struct SelinuxLabels {
+  std::string process{};
+  std::string init{};   // of the process, where it is an init system
+  std::string mount{};  // of what the OCI runtime mounts
+};
+
 struct SpecInput {
   const runtime::v1::PodSandboxConfig& sandbox;
   const runtime::v1::ContainerConfig& container;
@@ -97,6 +104,9 @@ struct SpecInput {
   int lowest_oom_score_adj = -1000;
   bool privileged_without_host_devices = false;
   bool recursive_read_only_mounts = false;  // the runtime knows the mount option rro
+  SelinuxLabels selinux{};
+  // The node labels containers: what the request asks for is in the labels above, and done.
+  bool selinux_is_on = false;
   // The socket where forbidden system calls are to be notified (seccomp_notifier.h); "": nowhere.
   std::string seccomp_listener{};
   // Annotations that the runtime handler may see: a key, or a prefix ending in '*'. All others stay

@@ -78,6 +78,8 @@ SpecInput TestRequest::Input() {
   input.recursive_read_only_mounts = recursive_read_only_mounts;
   input.allowed_annotations = allowed_annotations;
   input.seccomp_listener = seccomp_listener;
+  input.selinux = selinux;
+  input.selinux_is_on = selinux_is_on;
   input.sys_root = sys_root;
   return input;
 }

@@ -70,6 +70,8 @@ struct TestRequest {
   bool recursive_read_only_mounts = false;
   std::vector<std::string> allowed_annotations;
   std::string seccomp_listener;
+  SelinuxLabels selinux;
+  bool selinux_is_on = false;
   std::string sys_root;  // a directory without anything in it
 };
 
