@@ -46,8 +46,10 @@ absl::Status Map(const UniqueFd& tree, const std::string& path, int user_namespa
 }  // namespace
 
 absl::StatusOr<UniqueFd> CopyMountTree(const std::string& path, const TreeOptions& options) {
-  UniqueFd tree(open_tree(AT_FDCWD, path.c_str(),
-                          OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | unsigned{AT_RECURSIVE}));
+  const bool opened = options.source >= 0;
+  UniqueFd tree(open_tree(
+      opened ? options.source : AT_FDCWD, opened ? "" : path.c_str(),
+      OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | unsigned{AT_RECURSIVE} | (opened ? kSelf : 0U)));
   if (!tree.valid()) {
     return errno == ENOSYS ? Unimplemented("the kernel lacks open_tree")
                            : ErrnoStatus(errno, "copy the mounts of " + path);
@@ -55,7 +57,7 @@ absl::StatusOr<UniqueFd> CopyMountTree(const std::string& path, const TreeOption
   // First: while the copies are peers of the originals, what is done to them is done to those.
   mount_attr attributes = {};
   attributes.propagation = options.follow ? MS_SLAVE : MS_PRIVATE;
-  if (const int error = SetAttributes(tree, kAll, attributes); error != 0) {
+  if (const int error = options.peer ? 0 : SetAttributes(tree, kAll, attributes); error != 0) {
     return error == ENOSYS ? Unimplemented("the kernel lacks mount_setattr")
                            : ErrnoStatus(error, "part the copy of the mounts of " + path);
   }

@@ -17,6 +17,11 @@ struct TreeOptions {
   bool follow = false;
   bool readonly = false;    // all of it
   int user_namespace = -1;  // as base/idmapped_mount.h; -1: owners stay
+  // Mounts that come or go below the one do so in the other, where `path` lies on a shared mount.
+  // Not together with what changes the copy.
+  bool peer = false;
+  // What is copied, opened with O_PATH; `path` is its name then and is not looked up.
+  int source = -1;
 };
 
 // A detached copy of the mount at `path`, a directory or a file, with all that is mounted below it;

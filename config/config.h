@@ -19,6 +19,7 @@ struct RuntimeHandler {
   std::string root;  // its state directory; "" means <run>/runtime/<name>
   std::vector<std::string> allowed_annotations;
   bool privileged_without_host_devices = false;
+  bool selinux_kvm = false;  // its containers are virtual machines: container_kvm_t
 };
 
 inline constexpr char kMonitorInPod[] = "pod";  // value of Runtime::monitor_cgroup
@@ -44,6 +45,9 @@ struct Runtime {
   std::vector<std::string> additional_devices;       // "HOST[:CONTAINER][:rwm]"
   std::vector<std::string> allowed_devices = {"/dev/fuse", "/dev/net/tun"};  // by annotation
   bool device_ownership_from_security_context = false;
+  bool selinux = false;
+  int selinux_category_range = 1024;            // levels of pods are pairs of so many
+  bool selinux_confine_host_network = false;    // else pods on the host's network are not confined
   std::string log_directory = "/var/log/pods";  // for pods whose request names none
   int64_t max_log_line_bytes = 16384;
   int64_t log_rate_limit = 0;  // bytes a second of each container; 0: no limit

@@ -88,6 +88,8 @@ TEST(Load, ChecksValues) {
   EXPECT_THAT(ErrorOf("runtime:\n  cgroup_manager: magic\n"), HasSubstr("cgroupfs, systemd"));
   EXPECT_THAT(ErrorOf("runtime:\n  handlers:\n    ../x: {path: crun}\n"),
               HasSubstr("handler name"));
+  EXPECT_THAT(ErrorOf("runtime: {selinux_category_range: 1025}\n"),
+              HasSubstr("runtime.selinux_category_range must be between 2 and 1024"));
   EXPECT_THAT(ErrorOf("network: {host_ports: maybe}\n"), HasSubstr("auto, off"));
   EXPECT_THAT(ErrorOf("network: {gc_interval: 5ms}\n"), HasSubstr("network.gc_interval"));
   EXPECT_THAT(ErrorOf("runtime: {cdi_dirs: [cdi]}\n"), HasSubstr("runtime.cdi_dirs"));

@@ -17,6 +17,8 @@ void VisitHandler(Visitor& v, RuntimeHandler& handler) {
           handler.allowed_annotations);
   v.Field("privileged_without_host_devices", "privileged containers get no devices of the host",
           handler.privileged_without_host_devices);
+  v.Field("selinux_kvm", "its containers are virtual machines: SELinux type container_kvm_t",
+          handler.selinux_kvm);
 }
 
 template <typename Visitor>
@@ -67,6 +69,14 @@ void VisitRuntime(Visitor& v, Runtime& runtime) {
   v.Field("device_ownership_from_security_context",
           "devices of a request belong to the user and group that the container runs as",
           runtime.device_ownership_from_security_context);
+  v.Field("selinux",
+          "containers get SELinux labels, on a node whose kernel has SELinux (docs/security.md)",
+          runtime.selinux);
+  v.Field("selinux_category_range", "each pod gets a pair of so many SELinux categories of its own",
+          runtime.selinux_category_range);
+  v.Field("selinux_confine_host_network",
+          "SELinux confines containers on the host's network, too; else they are spc_t",
+          runtime.selinux_confine_host_network);
   v.Field("log_directory", "for pods whose request names none", runtime.log_directory);
   v.Field("max_log_line_bytes", "longer lines are logged in parts", runtime.max_log_line_bytes);
   v.Field("log_rate_limit",

@@ -102,6 +102,8 @@ absl::Status ValidateRuntime(const Runtime& runtime) {
       OneOf("runtime.cgroup_manager", runtime.cgroup_manager, std::array{"cgroupfs", "systemd"}));
   RETURN_IF_ERROR(Absolute("runtime.default_cgroup_parent", runtime.default_cgroup_parent));
   RETURN_IF_ERROR(ValidateMonitorCgroup(runtime));
+  RETURN_IF_ERROR(
+      Between("runtime.selinux_category_range", runtime.selinux_category_range, 2, 1024));
   RETURN_IF_ERROR(Absolute("runtime.log_directory", runtime.log_directory));
   RETURN_IF_ERROR(Between<int64_t>("runtime.pids_limit", runtime.pids_limit, 0, 1 << 22));
   RETURN_IF_ERROR(

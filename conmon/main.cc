@@ -53,6 +53,7 @@ int MonitorMain(int argc, char** argv) {
   if (const char* failure = monitor.Start()) {
     const int error = errno;
     unlink(kControlSocket);
+    unlink(kSeccompSocket);
     return Fail(options, failure, error);
   }
   return monitor.Run();

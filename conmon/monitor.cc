@@ -37,6 +37,7 @@ constexpr uint64_t kTagOom = kTagStream + kOutputs;
 constexpr uint64_t kTagClient = 8;
 static_assert(kTagOom < kTagClient);
 constexpr uint64_t kTagAttach = kTagClient + kMaxClients;
+constexpr uint64_t kTagSeccomp = kTagAttach + Attach::kTags;
 
 #ifndef TIOCGPTPEER
 constexpr int TIOCGPTPEER = 0x5441;
@@ -110,7 +111,8 @@ const char* Monitor::MakeLoop() {
     return "listen on the control socket";
   }
   accepting_ = true;
-  return nullptr;
+  errno = options_.seccomp ? seccomp_.Open(epoll_.get(), kTagSeccomp) : 0;
+  return errno != 0 ? "listen for seccomp notifications" : nullptr;
 }
 
 const char* Monitor::StartRuntime() {
@@ -152,12 +154,15 @@ int Monitor::Run() {
     }
     ResumeStreams();
     RestStreams();
+    seccomp_.Tick();
   }
   return failed_ ? 1 : Finish();
 }
 
 void Monitor::Dispatch(uint64_t tag) {
-  if (tag >= kTagAttach) {
+  if (tag >= kTagSeccomp) {
+    seccomp_.Handle(tag);
+  } else if (tag >= kTagAttach) {
     attach_.Handle(tag);
   } else if (tag >= kTagClient) {
     OnClient(tag - kTagClient);
@@ -206,6 +211,12 @@ void Monitor::ResumeStreams() {
 }
 
 int Monitor::Timeout() const {
+  const int streams = StreamTimeout();
+  const int seccomp = seccomp_.Timeout();
+  return seccomp < 0 || (streams >= 0 && streams < seccomp) ? streams : seccomp;
+}
+
+int Monitor::StreamTimeout() const {
   if (phase_ == Phase::kExited) {
     return 50;
   }
@@ -339,6 +350,7 @@ void Monitor::ReportFailure(int runtime_status, Text message) {
   failed_ = true;
   unlink(kControlSocket);
   unlink(kConsoleSocket);
+  seccomp_.Close();
   Report(StartOutcome::kRuntimeFailed, runtime_status, message);
 }
 
@@ -364,6 +376,7 @@ int Monitor::Finish() {
   for (Stream& stream : streams_) {
     stream.Close(log_);
   }
+  seccomp_.Close();
   exit_.oom_kills = oom_.Kills();
   exit_.dropped_lines = log_.dropped_lines();
   exit_.dropped_bytes = log_.dropped_bytes();

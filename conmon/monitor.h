@@ -21,6 +21,7 @@
 #include "conmon/oom.h"
 #include "conmon/options.h"
 #include "conmon/protocol.h"
+#include "conmon/seccomp.h"
 #include "conmon/stream.h"
 #include "conmon/sys.h"
 
@@ -44,6 +45,7 @@ class Monitor {
   bool Watch(int fd, uint64_t tag, uint32_t events = EPOLLIN);
   void Dispatch(uint64_t tag);
   int Timeout() const;
+  int StreamTimeout() const;
   void RestStreams();
   void ReadStream(size_t index);
   void ResumeStreams();
@@ -86,6 +88,7 @@ class Monitor {
   Stream streams_[kOutputs];
   bool held_up_[kOutputs] = {};  // not read, because an attached client has to catch up
   Attach attach_;
+  Seccomp seccomp_;
 
   ExitRecord exit_;
   int64_t exited_ms_ = 0;

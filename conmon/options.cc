@@ -65,6 +65,9 @@ bool* Flag(Options& options, Text name) {
   if (Equal(name, "--exec")) {
     return &options.exec;
   }
+  if (Equal(name, "--seccomp")) {
+    return &options.seccomp;
+  }
   return Equal(name, "--stdin-once") ? &options.stdin_once : nullptr;
 }
 

@@ -28,7 +28,8 @@ struct Options {
   bool tty = false;
   bool stdin_open = false;
   bool stdin_once = false;
-  bool exec = false;  // --exec: a process in a container that is there
+  bool seccomp = false;  // --seccomp: notifications of forbidden system calls are answered
+  bool exec = false;     // --exec: a process in a container that is there
 };
 
 // Null on success, else what is wrong.

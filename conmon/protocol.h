@@ -12,6 +12,9 @@
 //   exit         written by rename when everything else is done; lines of `key value`:
 //                version, code, signal, oom_kills, finished_ns, dropped_lines, dropped_bytes,
 //                journal_lost
+//   seccomp      with --seccomp: see SeccompHeader
+//   seccomp.sock with --seccomp: where OCI runtimes send the descriptors of seccomp filters, as the
+//                runtime specification says of linux.seccomp.listenerPath; there until the end
 #pragma once
 
 #include <stddef.h>
@@ -25,6 +28,8 @@ inline constexpr char kPidFile[] = "pid";
 inline constexpr char kExitFile[] = "exit";
 inline constexpr char kRuntimeLog[] = "runtime.log";
 inline constexpr char kControlSocket[] = "ctl";
+inline constexpr char kSeccompFile[] = "seccomp";
+inline constexpr char kSeccompSocket[] = "seccomp.sock";
 
 // The longest content of one log entry that --max-line may ask for.
 inline constexpr uint64_t kMaxLineLimit = 1U << 20U;
@@ -84,6 +89,30 @@ struct Reply {
   uint64_t dropped_lines;  // lines that are not in the log: over a limit, or not written
   uint64_t dropped_bytes;
 };
+
+// Seccomp:
+// The file `seccomp` is written by the daemon before the start: a header, then `calls` entries. The
+// monitor maps it, answers each notification with the error of its entry, and counts it there; so
+// what was counted is there whoever lives. The answers do not depend on the daemon.
+struct SeccompHeader {
+  uint32_t version;  // kSeccompVersion
+  uint32_t calls;
+  uint32_t other_error;  // the errno for calls without an entry
+  uint32_t reserved;
+  uint64_t others;  // how many of those there were
+  // When the last one was counted, ns since the epoch; 0: none. Written by write(2), a while after
+  // the counting at most: who watches the file hears of that.
+  uint64_t last_ns;
+};
+struct SeccompCall {
+  uint32_t arch;    // AUDIT_ARCH_*
+  uint32_t number;  // as the kernel has it, with the bit that marks x32
+  uint32_t error;
+  uint32_t reserved;
+  uint64_t count;
+};
+inline constexpr uint32_t kSeccompVersion = 1;
+inline constexpr uint32_t kMaxSeccompCalls = 8192;
 
 // Exec:
 // `davit-conmon --exec` calls the OCI runtime's `exec --detach` in its run directory, which belongs

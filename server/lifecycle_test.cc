@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The life of pods and containers on a real machine: test_node.h.
+#include <fcntl.h>
 #include <signal.h>
+#include <unistd.h>
 
 #include <chrono>
+#include <cstdio>
 #include <iostream>
+#include <stop_token>
 #include <string>
 #include <thread>
 #include <vector>
@@ -14,6 +18,7 @@
 #include "base/failpoint.h"
 #include "base/file.h"
 #include "base/id.h"
+#include "base/mount.h"
 #include "base/proc.h"
 #include "base/status.h"
 #include "server/container/container_rpcs.h"
@@ -144,6 +149,95 @@ TEST_F(Lifecycle, PodAndContainerFromNothingToNothing) {
   m().RemovePod(pod);
   m().RemovePod(pod);
   ExpectNothingLeft("a pod's whole life");
+}
+
+// A volume of another user, who swaps a directory on the way to a mount's host path with a symlink
+// that leads out.
+class Swapper : public Lifecycle {
+ protected:
+  void SetUp() override {
+    Lifecycle::SetUp();
+    if (IsSkipped()) {
+      return;
+    }
+    volume_ = m().dir() + "/volume";
+    for (const auto& [place, text] : {std::pair("volume/sub", "inside"), {"outside", "outside"}}) {
+      const std::string path = m().dir() + "/" + place;
+      ASSERT_TRUE(MakeDirs(path + "/deep", 0755).ok());
+      ASSERT_TRUE(WriteFileAtomic(path + "/deep/where", text, 0644).ok());
+    }
+    ASSERT_EQ(symlink((m().dir() + "/outside").c_str(), (volume_ + "/link").c_str()), 0);
+    for (const char* name : {"", "/sub", "/sub/deep", "/sub/deep/where", "/link"}) {
+      ASSERT_EQ(lchown((volume_ + name).c_str(), 12345, 12345), 0) << name;
+    }
+  }
+  void Swap() {
+    EXPECT_EQ(renameat2(AT_FDCWD, (volume_ + "/sub").c_str(), AT_FDCWD, (volume_ + "/link").c_str(),
+                        RENAME_EXCHANGE),
+              0);
+  }
+  v1::ContainerConfig Config(const std::string& name) {
+    auto config = ShellConfig(name, "cat /data/where; exec sleep 1000000");
+    auto& mount = *config.add_mounts();
+    mount.set_host_path(volume_ + "/sub/deep");
+    mount.set_container_path("/data");
+    return config;
+  }
+  void ExpectInside(const std::string& id) {
+    ASSERT_TRUE(Eventually([&] { return Log(id).find("side") != std::string::npos; })) << Log(id);
+    EXPECT_NE(Log(id).find("stdout F inside"), std::string::npos) << Log(id);
+  }
+
+  std::string volume_;
+};
+
+TEST_F(Swapper, WhatWasFoundAtTheCreationIsMounted) {
+  const std::string pod = m().RunPod(PodConfig("p"));
+  const std::string id = m().Create(pod, Config("c"));
+  Swap();
+  m().StartContainer(id);
+  ExpectInside(id);
+  const auto refused = TryCreate(pod, Config("out"));
+  EXPECT_TRUE(absl::IsPermissionDenied(refused.status())) << refused.status();
+  ASSERT_TRUE(Stop(id, 0).ok());
+  // What was mounted on the host for it goes with its last process.
+  EXPECT_TRUE(Eventually([&] {
+    const auto mounts = MountsBelow(m().dir() + "/run/containers/" + id);
+    return mounts.ok() && mounts->empty();
+  }));
+  m().RemovePod(pod);
+  ExpectNothingLeft("a moved mount");
+}
+
+TEST_F(Swapper, NothingButTheRealDirectoryIsEverMounted) {
+  const std::string pod = m().RunPod(PodConfig("p"));
+  int created = 0;
+  int refused = 0;
+  const auto give_up = std::chrono::steady_clock::now() + 60s;
+  {
+    const std::jthread swapper([this](const std::stop_token& stop) {
+      while (!stop.stop_requested()) {
+        Swap();
+      }
+    });
+    for (int i = 0; (created < 15 || refused == 0) && std::chrono::steady_clock::now() < give_up;
+         ++i) {
+      const auto made = TryCreate(pod, Config("c" + std::to_string(i)));
+      if (!made.ok()) {
+        ++refused;
+        EXPECT_TRUE(absl::IsPermissionDenied(made.status())) << made.status();
+        continue;
+      }
+      ++created;
+      m().StartContainer(made->container_id());
+      ExpectInside(made->container_id());
+      EXPECT_TRUE(Remove(made->container_id()).ok());
+    }
+  }
+  EXPECT_GE(created, 15);
+  EXPECT_GT(refused, 0);
+  m().RemovePod(pod);
+  ExpectNothingLeft("a swapper");
 }
 
 TEST_F(Lifecycle, RemovingAPodTakesItsRunningContainersWithIt) {

@@ -39,14 +39,19 @@ namespace davit::server::streaming {
 class Server;  // server/streaming/server.h
 }
 
+namespace davit::server::selinux {
+class Labeller;  // server/selinux/labeller.h
+}
+
 namespace davit::server {
 
-class StateDb;          // server/state/state_db.h
-class ExitWatcher;      // server/container/exit_watcher.h
-class ContainerEvents;  // server/events/container_events.h
-class CpuRates;         // server/stats/cpu_rates.h
-class StorageHealth;    // server/storage_health.h
-class WritableUsage;    // server/stats/writable_usage.h
+class StateDb;                // server/state/state_db.h
+class ExitWatcher;            // server/container/exit_watcher.h
+class ForbiddenCallsWatcher;  // server/container/forbidden_calls.h
+class ContainerEvents;        // server/events/container_events.h
+class CpuRates;               // server/stats/cpu_rates.h
+class StorageHealth;          // server/storage_health.h
+class WritableUsage;          // server/stats/writable_usage.h
 
 struct Node {
   const config::Config& config;
@@ -63,6 +68,7 @@ struct Node {
   const oci::RuntimeTable& runtimes;
   StateDb& state;
   ExitWatcher& exits;
+  ForbiddenCallsWatcher& forbidden_calls;
   WritableUsage& usage;
   CpuRates& cpu_rates;
   ContainerEvents& events;
@@ -76,6 +82,7 @@ struct Node {
   int lowest_oom_score_adj;
   const StorageHealth* health = nullptr;
   network::HostPorts* host_ports = nullptr;  // null: Davit publishes none
+  selinux::Labeller* selinux = nullptr;      // null: nothing is labelled
   absl::Status user_namespaces = {};         // why pods can have none of their own here
 };
 

@@ -6,7 +6,7 @@
 //   <run>/davit.sock  lock
 //   <run>/sandboxes/<id>/{user,net,ipc,uts,pid}   namespace pins
 //                        {resolv.conf,hostname,hosts}  shm/ (tmpfs)  sys/
-//   <run>/containers/<id>/{bundle/config.json,rootfs/,pid,exit,ctl,exec/,mapped-mounts/}
+//   <run>/containers/<id>/{bundle/config.json,rootfs/,pid,exit,ctl,exec/,mounts/,seccomp*}
 //   <run>/runtime/<handler>/                   state of the OCI runtime
 #pragma once
 
@@ -49,9 +49,16 @@ class Paths {
   [[nodiscard]] std::string TargetPid(const std::string& id) const {
     return Container(id) + "/pidns";
   }
-  // ID-mapped copies of the request's mounts, by their index.
-  [[nodiscard]] std::string MappedMounts(const std::string& id) const {
-    return Container(id) + "/mapped-mounts";
+  // Copies of the request's mounts that Davit makes, by their index.
+  [[nodiscard]] std::string OwnMounts(const std::string& id) const {
+    return Container(id) + "/mounts";
+  }
+  // The monitor's, for its whole life (conmon/protocol.h); only where the profile is watched.
+  [[nodiscard]] std::string SeccompCalls(const std::string& id) const {
+    return Container(id) + "/seccomp";
+  }
+  [[nodiscard]] std::string SeccompSocket(const std::string& id) const {
+    return Container(id) + "/seccomp.sock";
   }
   [[nodiscard]] std::string ExecScratch(const std::string& id) const {
     return Container(id) + "/exec";

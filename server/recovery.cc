@@ -19,12 +19,14 @@
 #include "base/status.h"
 #include "base/time.h"
 #include "server/container/exit_watcher.h"
+#include "server/container/forbidden_calls.h"
 #include "server/container/teardown.h"
 #include "server/oci/monitor.h"
 #include "server/paths.h"
 #include "server/sandbox/infra_process.h"
 #include "server/sandbox/pod_config.h"
 #include "server/sandbox/teardown.h"
+#include "server/selinux/labeller.h"
 #include "server/state/state_db.h"
 #include "server/sweep.h"
 #include "server/update.h"
@@ -160,6 +162,8 @@ absl::Status Recovery::FindRunning(const std::shared_ptr<Container>& container) 
       next.set_monitor_start_time(monitor->monitor_start_time);
     }));
   }
+  log::IfError(node_.forbidden_calls.Watch(container),
+               "watch container " + ShortId(container->id()));
   return node_.exits.Watch(container, std::move(monitor->monitor_pidfd));
 }
 
@@ -229,6 +233,9 @@ void Recovery::ReleaseLater(const std::shared_ptr<Container>& container) {
 void Recovery::LoadSandbox(sv1::SandboxRecord record) {
   auto sandbox =
       std::make_shared<Sandbox>(std::make_shared<const Sandbox::Record>(std::move(record)));
+  if (node_.selinux != nullptr) {
+    node_.selinux->KeepLevel(sandbox->record()->selinux_level());
+  }
   log::IfError(Settle(sandbox), "recover sandbox " + ShortId(sandbox->id()));
   node_.sandboxes.Add(sandbox);
   FinishLater(sandbox);

@@ -26,6 +26,7 @@
 #include "network/host_ports/host_ports.h"
 #include "server/cgroup/cgroup_manager.h"
 #include "server/container/exit_watcher.h"
+#include "server/container/forbidden_calls.h"
 #include "server/events/container_events.h"
 #include "server/grpc/davit_service.h"
 #include "server/grpc/image_service.h"
@@ -35,6 +36,7 @@
 #include "server/oci/monitor.h"
 #include "server/recovery.h"
 #include "server/sandbox/sandbox_network.h"
+#include "server/selinux/labeller.h"
 #include "server/spec/apparmor.h"
 #include "server/state/state_db.h"
 #include "server/stats/cpu_rates.h"
@@ -79,6 +81,22 @@ absl::Status PrepareDirectories(const config::Config& config) {
   return MakeDirs(std::filesystem::path(config.socket).parent_path());
 }
 
+// Null where nothing is to be labelled.
+absl::StatusOr<std::unique_ptr<selinux::Labeller>> MakeLabeller(const config::Runtime& runtime) {
+  if (!runtime.selinux) {
+    return std::unique_ptr<selinux::Labeller>();
+  }
+  auto labeller = selinux::Labeller::Create(
+      {}, {.category_range = static_cast<unsigned>(runtime.selinux_category_range),
+           .confine_host_network = runtime.selinux_confine_host_network});
+  if (absl::IsNotFound(labeller.status())) {
+    log::Warning("runtime.selinux is on, but {}: containers get no labels",
+                 Message(labeller.status()));
+    return std::unique_ptr<selinux::Labeller>();
+  }
+  return labeller;
+}
+
 // Everything the handlers use, in the order in which it must be made; destroyed in reverse.
 class Daemon {
  public:
@@ -112,6 +130,7 @@ class Daemon {
     if (streaming_) {
       streaming_->Stop();
     }
+    forbidden_calls_.Detach();
     if (exits_) {
       exits_->Detach();
     }
@@ -133,21 +152,24 @@ class Daemon {
     ASSIGN_OR_RETURN(health_, StorageHealth::Create(config_.storage.root));
     ASSIGN_OR_RETURN(db_, Db::Open(JoinPath(config_.storage.root, "davit.db")));
     ASSIGN_OR_RETURN(state_, StateDb::Open(*db_));
-    ASSIGN_OR_RETURN(storage_,
-                     storage::Storage::Open(
-                         {.root = config_.storage.root,
-                          .run = config_.storage.run,
-                          .sync = config_.storage.sync,
-                          .recipes = config_.storage.recipes,
-                          .max_layer_bytes = static_cast<uint64_t>(config_.image.max_layer_bytes),
-                          .max_layer_files = static_cast<uint64_t>(config_.image.max_layer_files),
-                          .max_layer_ratio = static_cast<uint64_t>(config_.image.max_layer_ratio),
-                          .layer_devices = config_.image.layer_devices,
-                          .mount_options = config_.storage.mount_options,
-                          .rootfs_size = static_cast<uint64_t>(config_.storage.rootfs_size),
-                          .unpack_path = config_.storage.unpack_path,
-                          .additional_stores = config_.storage.additional_stores},
-                         *db_));
+    ASSIGN_OR_RETURN(labeller_, MakeLabeller(config_.runtime));
+    ASSIGN_OR_RETURN(
+        storage_,
+        storage::Storage::Open(
+            {.root = config_.storage.root,
+             .run = config_.storage.run,
+             .sync = config_.storage.sync,
+             .recipes = config_.storage.recipes,
+             .max_layer_bytes = static_cast<uint64_t>(config_.image.max_layer_bytes),
+             .max_layer_files = static_cast<uint64_t>(config_.image.max_layer_files),
+             .max_layer_ratio = static_cast<uint64_t>(config_.image.max_layer_ratio),
+             .layer_devices = config_.image.layer_devices,
+             .mount_options = config_.storage.mount_options,
+             .rootfs_size = static_cast<uint64_t>(config_.storage.rootfs_size),
+             .unpack_path = config_.storage.unpack_path,
+             .additional_stores = config_.storage.additional_stores,
+             .selinux_volume_label = labeller_ ? labeller_->ImageVolumeLabel() : std::string()},
+            *db_));
     return absl::OkStatus();
   }
 
@@ -194,6 +216,7 @@ class Daemon {
                          .runtimes = *runtimes_,
                          .state = *state_,
                          .exits = *exits_,
+                         .forbidden_calls = forbidden_calls_,
                          .usage = *usage_,
                          .cpu_rates = cpu_rates_,
                          .events = events_,
@@ -207,9 +230,11 @@ class Daemon {
                          .lowest_oom_score_adj = LowestOomScoreAdj(),
                          .health = health_.get(),
                          .host_ports = &host_ports_,
+                         .selinux = labeller_.get(),
                          .user_namespaces = ProbeUserNamespaces(config_.storage.run)});
     log::IfError(node_->user_namespaces, "offer user namespaces to pods");
     exits_->Attach(*node_);
+    forbidden_calls_.Attach(*node_);
     return absl::OkStatus();
   }
 
@@ -218,6 +243,7 @@ class Daemon {
   UniqueFd run_lock_;
   std::unique_ptr<Db> db_;
   std::unique_ptr<StateDb> state_;
+  std::unique_ptr<selinux::Labeller> labeller_;
   std::unique_ptr<storage::Storage> storage_;
   std::unique_ptr<EventLoop> loop_;
   std::optional<CgroupFs> cgroups_;
@@ -231,6 +257,7 @@ class Daemon {
   Store<Sandbox> sandboxes_{"sandbox"};
   Store<Container> containers_{"container"};
   std::unique_ptr<ExitWatcher> exits_;
+  ForbiddenCallsWatcher forbidden_calls_;
   std::unique_ptr<WritableUsage> usage_;
   CpuRates cpu_rates_;
   ContainerEvents events_;

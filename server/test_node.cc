@@ -25,6 +25,7 @@
 #include "image/reference.h"
 #include "server/container/container_rpcs.h"
 #include "server/container/exit_watcher.h"
+#include "server/container/forbidden_calls.h"
 #include "server/events/container_events.h"
 #include "server/paths.h"
 #include "server/recovery.h"
@@ -132,6 +133,7 @@ struct TestMachine::Daemon {
   Store<Sandbox> sandboxes{"sandbox"};
   Store<Container> containers{"container"};
   ExitWatcher exits;
+  ForbiddenCallsWatcher forbidden_calls;
   std::optional<WritableUsage> usage;
   CpuRates cpu_rates;
   ContainerEvents events;
@@ -146,6 +148,7 @@ struct TestMachine::Daemon {
     if (streaming) {
       streaming->Stop();
     }
+    forbidden_calls.Detach();
     exits.Detach();
   }
 };
@@ -241,6 +244,7 @@ void TestMachine::Start() {
                       .runtimes = *d.runtimes,
                       .state = *d.state,
                       .exits = d.exits,
+                      .forbidden_calls = d.forbidden_calls,
                       .usage = *d.usage,
                       .cpu_rates = d.cpu_rates,
                       .events = d.events,
@@ -253,6 +257,7 @@ void TestMachine::Start() {
                       .own_capabilities = Must(OwnCapabilities()),
                       .lowest_oom_score_adj = LowestOomScoreAdj()});
   d.exits.Attach(*d.node);
+  d.forbidden_calls.Attach(*d.node);
   Must(Recover(*d.node));
 }
 

@@ -174,6 +174,11 @@ absl::StatusOr<UniqueFd> NewApiMount(const OverlaySpec& spec) {
   return context.Mount(options.attributes);
 }
 
+// A comma within a value (SELinux labels have some) would end it.
+std::string Quoted(const std::string& value) {
+  return value.find(',') == std::string::npos ? value : "\"" + value + "\"";
+}
+
 struct LegacyMount {
   std::string data;
   std::vector<UniqueFd> dirs;
@@ -200,7 +205,7 @@ absl::StatusOr<LegacyMount> LegacyData(const OverlaySpec& spec, const ParsedOpti
     RETURN_IF_ERROR(AddDirectory(mount, spec.work));
   }
   for (const auto& [key, value] : options.overlay) {
-    mount.data += "," + key + (value ? "=" + *value : "");
+    mount.data += "," + key + (value ? "=" + Quoted(*value) : "");
   }
   const auto page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
   if (mount.data.size() >= page) {

@@ -155,7 +155,8 @@ absl::Status RootfsStore::Record(const std::string& container_id, const std::str
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::string> RootfsStore::Mount(const std::string& container_id) {
+absl::StatusOr<std::string> RootfsStore::Mount(const std::string& container_id,
+                                               const std::string& selinux_label) {
   RETURN_IF_ERROR(CheckId(container_id));
   absl::MutexLock lock(&MutexOf(container_id));
   const Snapshot snapshot = state_.snapshot();
@@ -178,7 +179,7 @@ absl::StatusOr<std::string> RootfsStore::Mount(const std::string& container_id) 
                    LowersOf(*image->second, *snapshot.layers, paths));
   RETURN_IF_ERROR(MakeDirs(target));
   RETURN_IF_ERROR(RemoveTree(paths.VolatileMark(container_id)));
-  RETURN_IF_ERROR(Annotate(MountStack(container_id, row->second, std::move(lowers), target),
+  RETURN_IF_ERROR(Annotate(MountStack(container_id, row->second, std::move(lowers), selinux_label),
                            "root file system of container " + ShortId(container_id)));
   return target;
 }
@@ -200,7 +201,8 @@ absl::StatusOr<std::string> RootfsStore::MakeVolume(const std::string& container
 }
 
 absl::Status RootfsStore::MountStack(const std::string& container_id, const RootfsRecord& record,
-                                     std::vector<std::string> lowers, const std::string& target) {
+                                     std::vector<std::string> lowers,
+                                     const std::string& selinux_label) {
   const Paths& paths = state_.paths();
   LowerMounts mounts(paths.Scratch());
   std::vector<std::string> required;
@@ -210,12 +212,15 @@ absl::Status RootfsStore::MountStack(const std::string& container_id, const Root
   } else if (!record.mappings.empty()) {
     ASSIGN_OR_RETURN(lowers, IdmapLowers(lowers, record.mappings, mounts));
   }
+  if (!selinux_label.empty()) {
+    required.push_back("context=" + selinux_label);
+  }
   const OverlaySpec spec{.lowers = std::move(lowers),
                          .upper = paths.Upper(container_id),
                          .work = paths.Work(container_id),
                          .options = MountOptions(state_.options().mount_options, required),
                          .scratch = paths.Scratch()};
-  return MountOverlay(spec, target);
+  return MountOverlay(spec, paths.Rootfs(container_id));
 }
 
 absl::Status RootfsStore::Unmount(const std::string& container_id) {

@@ -27,7 +27,8 @@ class RootfsStore {
 
   absl::Status Create(const std::string& container_id, const std::string& image_id,
                       const RootfsSpec& spec);
-  absl::StatusOr<std::string> Mount(const std::string& container_id);
+  absl::StatusOr<std::string> Mount(const std::string& container_id,
+                                    const std::string& selinux_label = "");
   absl::StatusOr<std::string> MakeVolume(const std::string& container_id, const std::string& name);
   absl::Status Unmount(const std::string& container_id);
   absl::Status Remove(const std::string& container_id);
@@ -44,7 +45,7 @@ class RootfsStore {
   absl::Status MakeDirectories(const std::string& container_id, const ImageRecord& image,
                                const LayerTable& layers, const RootfsRecord& record);
   absl::Status MountStack(const std::string& container_id, const RootfsRecord& record,
-                          std::vector<std::string> lowers, const std::string& target);
+                          std::vector<std::string> lowers, const std::string& selinux_label);
 
   State& state_;
   SizeLimits limits_;

@@ -135,8 +135,8 @@ class StorageImpl : public Storage {
   // The OCI runtime makes the root read-only by itself, after it has put its mount points there: a
   // read-only mount from here would leave it no way to do so.
   absl::StatusOr<std::string> MountRootfs(const std::string& container_id,
-                                          const RootfsOptions& /*options*/) override {
-    return rootfs_.Mount(container_id);
+                                          const RootfsOptions& options) override {
+    return rootfs_.Mount(container_id, options.selinux_label);
   }
 
   absl::StatusOr<std::string> MakeContainerVolume(const std::string& container_id,

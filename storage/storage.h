@@ -129,6 +129,7 @@ struct Options {
   std::string unpack_path = {};  // davit-unpack; "": looked for by FindHelperProgram
   // Roots of stores that are read and never written (storage/additional_stores.h).
   std::vector<std::string> additional_stores = {};
+  std::string selinux_volume_label = {};  // of all files in image volumes; "": as they have it
 };
 
 // What the writer may assume of a layer before it has seen it.
@@ -149,6 +150,7 @@ struct RootfsSpec {
 
 struct RootfsOptions {
   bool read_only = false;
+  std::string selinux_label = {};  // of every file in it; "": as the files have it
 };
 
 class Storage {

@@ -22,13 +22,17 @@ namespace davit::storage {
 namespace {
 
 // Users run programs from image volumes, so these are not noexec.
-const std::vector<std::string>& MountOptions() {
-  static const std::vector<std::string> kOptions = {"ro", "nosuid", "nodev"};
-  return kOptions;
+std::vector<std::string> MountOptions(const std::string& selinux_label) {
+  std::vector<std::string> options = {"ro", "nosuid", "nodev"};
+  if (!selinux_label.empty()) {
+    options.push_back("context=" + selinux_label);
+  }
+  return options;
 }
 
-absl::Status MountLayers(const Snapshot& snapshot, const ImageRecord& image, const Paths& paths,
+absl::Status MountLayers(const Snapshot& snapshot, const ImageRecord& image, const State& state,
                          const std::string& target, const IdMappings& mappings) {
+  const Paths& paths = state.paths();
   ASSIGN_OR_RETURN(std::vector<std::string> lowers, LowersOf(image, *snapshot.layers, paths));
   RETURN_IF_ERROR(MakeDirs(target));
   if (lowers.front() == paths.EmptyLower()) {
@@ -45,8 +49,11 @@ absl::Status MountLayers(const Snapshot& snapshot, const ImageRecord& image, con
     }
     ASSIGN_OR_RETURN(lowers, std::move(mapped));
   }
-  return MountOverlay(
-      {.lowers = std::move(lowers), .upper = "", .work = "", .options = MountOptions()}, target);
+  return MountOverlay({.lowers = std::move(lowers),
+                       .upper = "",
+                       .work = "",
+                       .options = MountOptions(state.options().selinux_volume_label)},
+                      target);
 }
 
 bool IsUsedByAnother(const VolumeTable& volumes, const std::string& image_id,
@@ -110,7 +117,7 @@ absl::StatusOr<std::string> VolumeStore::Mount(const std::string& container_id,
     const Snapshot snapshot = state_.snapshot();
     // It cannot have been removed since the row is there.
     const ImageRecord& image = *snapshot.images->by_id.at(image_id);
-    RETURN_IF_ERROR(Annotate(MountLayers(snapshot, image, state_.paths(), target, mappings),
+    RETURN_IF_ERROR(Annotate(MountLayers(snapshot, image, state_, target, mappings),
                              "mount image " + ShortId(image_id) + " as a volume"));
   }
   RETURN_IF_ERROR(failpoint::Hit("storage.mount_image_volume.after_mount"));

@@ -3,6 +3,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "server/container/forbidden_calls.h"
 #include "server/container/read_rpcs.h"
 #include "server/paths.h"
 
@@ -22,6 +23,9 @@ std::string VerboseInfo(const Node& node, const Container::Record& record) {
       {"cgroup", record.cgroup()},
       {"state", sv1::ContainerState_Name(record.state())},
   };
+  if (const auto calls = ForbiddenCallsOf(node, record); !calls.empty()) {
+    info["forbiddenSystemCalls"] = calls;
+  }
   const Paths paths(node.config.storage.run);
   if (auto text = ReadFile(paths.SpecFile(record.id())); text.ok()) {
     if (auto spec = ParseJson(*text, "OCI spec"); spec.ok()) {

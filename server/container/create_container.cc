@@ -23,9 +23,10 @@
 #include "server/container/container_rpcs.h"
 #include "server/container/declared_volumes.h"
 #include "server/container/image_volumes.h"
+#include "server/container/labels.h"
 #include "server/container/log_options.h"
-#include "server/container/mapped_mounts.h"
 #include "server/container/mount_sources.h"
+#include "server/container/own_mounts.h"
 #include "server/container/pid_namespace.h"
 #include "server/container/rootfs_size.h"
 #include "server/container/teardown.h"
@@ -36,7 +37,9 @@
 #include "server/sandbox/pod_config.h"
 #include "server/sandbox/sandbox_files.h"
 #include "server/sandbox/user_namespace.h"
+#include "server/selinux/relabel.h"
 #include "server/spec/rootfs_prep.h"
+#include "server/spec/seccomp_notifier.h"
 #include "server/spec/spec.h"
 #include "server/state/state_db.h"
 #include "server/update.h"
@@ -84,7 +87,9 @@ struct Creation {
   image::ImageConfig image_config;
   std::string rootfs;
   std::map<int, std::string> image_volumes;
-  std::map<int, std::string> mapped_mounts;
+  std::map<int, std::string> mount_sources;
+  std::map<int, std::string> own_mounts;
+  selinux::Labels labels;
 };
 
 absl::StatusOr<std::shared_ptr<const Container::Record>> NewRecord(
@@ -173,6 +178,12 @@ std::string AccountFile(const Paths& paths, const std::string& id, const char* n
   return JoinPath(paths.Bundle(id), name);
 }
 
+// What the container is shown of the daemon's files.
+absl::Status LabelOwn(const Creation& creation, const std::string& path) {
+  const std::string& label = creation.labels.mount;
+  return label.empty() ? absl::OkStatus() : selinux::SetLabel(path, label);
+}
+
 absl::Status WriteAccountFiles(const Creation& creation, const Paths& paths, const std::string& id,
                                const spec::SpecOutput& output) {
   for (const auto& [name, text] : {std::pair("passwd", &output.passwd), {"group", &output.group}}) {
@@ -180,6 +191,7 @@ absl::Status WriteAccountFiles(const Creation& creation, const Paths& paths, con
       const std::string path = AccountFile(paths, id, name);
       RETURN_IF_ERROR(WriteFileAtomic(path, *text, kAccountFileMode));
       RETURN_IF_ERROR(GiveToPodRoot(creation.sandbox->config(), path));
+      RETURN_IF_ERROR(LabelOwn(creation, path));
     }
   }
   return absl::OkStatus();
@@ -193,6 +205,9 @@ absl::Status WriteSpec(Creation& creation, Container& container) {
   ASSIGN_OR_RETURN(auto declared_volumes,
                    PrepareDeclaredVolumes(node, *record, creation.image_config, root.get(),
                                           PodRoot(creation.sandbox->config())));
+  for (const auto& [path, volume] : declared_volumes) {
+    RETURN_IF_ERROR(LabelOwn(creation, volume));
+  }
   RETURN_IF_ERROR(spec::LinkMtab(root.get(), PodRoot(creation.sandbox->config())));
   spec::SpecInput input{.sandbox = creation.sandbox->config(),
                         .container = record->config(),
@@ -203,7 +218,12 @@ absl::Status WriteSpec(Creation& creation, Container& container) {
   input.rootfs = creation.rootfs;
   input.root_fd = root.get();
   input.image_volumes = creation.image_volumes;
-  input.mapped_mounts = creation.mapped_mounts;
+  input.mount_sources = creation.mount_sources;
+  input.own_mounts = creation.own_mounts;
+  input.selinux = {.process = creation.labels.process,
+                   .init = creation.labels.init,
+                   .mount = creation.labels.mount};
+  input.selinux_is_on = node.selinux != nullptr;
   input.declared_volumes = std::move(declared_volumes);
   input.passwd_path = AccountFile(paths, record->id(), "passwd");
   input.group_path = AccountFile(paths, record->id(), "group");
@@ -211,6 +231,12 @@ absl::Status WriteSpec(Creation& creation, Container& container) {
   RETURN_IF_ERROR(FillNodeInput(node, *record, input));
   RETURN_IF_ERROR(MakeDirs(paths.Bundle(record->id())));
   RETURN_IF_ERROR(ChoosePidNamespace(node, *creation.sandbox, *record, input.namespaces));
+  ASSIGN_OR_RETURN(
+      const spec::ForbiddenCalls forbidden,
+      spec::ForbiddenCallsOf(input.sandbox, input.container, input.allowed_annotations));
+  if (forbidden != spec::ForbiddenCalls::kFail) {
+    input.seccomp_listener = paths.SeccompSocket(record->id());
+  }
   ASSIGN_OR_RETURN(const spec::SpecOutput output, spec::BuildSpec(input));
   RETURN_IF_ERROR(WriteAccountFiles(creation, paths, record->id(), output));
   RETURN_IF_ERROR(WriteFileAtomic(paths.SpecFile(record->id()), output.config_json));
@@ -218,6 +244,11 @@ absl::Status WriteSpec(Creation& creation, Container& container) {
   auto next = std::make_shared<Container::Record>(*record);
   *next->mutable_user() = output.user;
   next->set_stop_signal(output.stop_signal);
+  if (!output.seccomp_calls.empty()) {
+    RETURN_IF_ERROR(WriteFileAtomic(paths.SeccompCalls(record->id()), output.seccomp_calls));
+    next->set_forbidden_calls(forbidden == spec::ForbiddenCalls::kStop ? sv1::FORBIDDEN_CALLS_STOP
+                                                                       : sv1::FORBIDDEN_CALLS_LOG);
+  }
   container.set_record(std::move(next));
   return absl::OkStatus();
 }
@@ -247,6 +278,30 @@ absl::Status LetPodRootPass(const Creation& creation, const std::string& directo
   return absl::OkStatus();
 }
 
+absl::Status PrepareMounts(Creation& creation, Context& ctx, const Paths& paths,
+                           const Container::Record& record) {
+  ASSIGN_OR_RETURN(
+      const MountSources sources,
+      OpenMountSources(record.config(), creation.node.config.runtime.mount_sources_to_reject));
+  for (const auto& [index, source] : sources) {
+    creation.mount_sources[index] = source.path;
+  }
+  RETURN_IF_ERROR(
+      RelabelSources(creation.node, ctx, *creation.sandbox, record, creation.labels, sources));
+  ASSIGN_OR_RETURN(creation.own_mounts, MakeOwnMounts(paths, record, sources));
+  return absl::OkStatus();
+}
+
+// Saved with the row that says CREATED.
+absl::Status ChooseLabels(Creation& creation, Container& container) {
+  ASSIGN_OR_RETURN(creation.labels,
+                   LabelsOf(creation.node, *creation.sandbox, *container.record()));
+  auto next = std::make_shared<Container::Record>(*container.record());
+  next->set_selinux_mount_label(creation.labels.mount);
+  container.set_record(std::move(next));
+  return absl::OkStatus();
+}
+
 absl::Status Build(Creation& creation, Context& ctx, Container& container) {
   Node& node = creation.node;
   const std::string& id = container.id();
@@ -258,7 +313,9 @@ absl::Status Build(Creation& creation, Context& ctx, Container& container) {
   RETURN_IF_ERROR(ctx.Check());
   ctx.SetStage("mount root file system");
   // Mounted here and not at the start: the user of the image is looked up in it.
-  ASSIGN_OR_RETURN(creation.rootfs, node.storage.MountRootfs(id, {}));
+  RETURN_IF_ERROR(ChooseLabels(creation, container));
+  ASSIGN_OR_RETURN(creation.rootfs,
+                   node.storage.MountRootfs(id, {.selinux_label = creation.labels.mount}));
   const Paths paths(node.config.storage.run);
   RETURN_IF_ERROR(LetPodRootPass(creation, paths.Container(id)));
   RETURN_IF_ERROR(failpoint::Hit("create_container.after_mount"));
@@ -266,9 +323,7 @@ absl::Status Build(Creation& creation, Context& ctx, Container& container) {
       creation.image_volumes,
       MountImageVolumes(node, ctx, *container.record(), PodIdMappings(creation.sandbox->config())));
   RETURN_IF_ERROR(failpoint::Hit("create_container.after_volumes"));
-  RETURN_IF_ERROR(
-      MakeMountSources(container.record()->config(), node.config.runtime.mount_sources_to_reject));
-  ASSIGN_OR_RETURN(creation.mapped_mounts, MakeMappedMounts(paths, *container.record()));
+  RETURN_IF_ERROR(PrepareMounts(creation, ctx, paths, *container.record()));
   ctx.SetStage("build OCI config");
   RETURN_IF_ERROR(WriteSpec(creation, container));
   RETURN_IF_ERROR(MakeLogDirectory(container.record()->log_path()));
@@ -300,7 +355,9 @@ absl::StatusOr<std::string> CreateNew(Node& node, Context& ctx, const Sandbox& s
                     .image_config = std::move(image_config),
                     .rootfs = "",
                     .image_volumes = {},
-                    .mapped_mounts = {}};
+                    .mount_sources = {},
+                    .own_mounts = {},
+                    .labels = {}};
   ASSIGN_OR_RETURN(const auto record, NewRecord(creation, ctx, config, name));
   // What StartContainer will need of the annotations is refused here, where a request can be
   // mended.

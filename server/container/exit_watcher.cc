@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/status.h"
 #include "base/time.h"
+#include "server/container/forbidden_calls.h"
 #include "server/container/signals.h"
 #include "server/container/teardown.h"
 #include "server/events/publish.h"
@@ -29,6 +30,7 @@ namespace sv1 = davit::state::v1;
 
 constexpr size_t kThreads = 4;
 constexpr int kLostExitCode = 255;
+constexpr int kKilledExitCode = 128 + SIGKILL;
 constexpr int kStartErrorExitCode = 128;
 constexpr absl::Duration kCancelGranularity = absl::Milliseconds(50);
 constexpr std::chrono::minutes kReleaseTimeout{2};
@@ -40,6 +42,15 @@ void FillExit(Container::Record& record, const oci::ExitInfo& exit) {
   // The start is noted when the daemon hears of it; a quick container has ended by then.
   record.set_started_at(std::min(record.started_at(), exit.finished_at_ns));
   record.set_reason(ExitReason(exit.exit_code, exit.oom_killed));
+}
+
+// Unless it has ended by itself just before.
+void FillForbiddenCalls(const Node& node, Container::Record& record) {
+  const KillReason kill = ForbiddenCallsReason(node, record);
+  if (record.exit_code() == kKilledExitCode && !kill.reason.empty()) {
+    record.set_reason(kill.reason);
+    record.set_message(kill.message);
+  }
 }
 
 void FillLost(Container::Record& record) {
@@ -89,6 +100,7 @@ absl::Status RecordExit(Node& node, Container& container) {
   }
   auto change = [&](Container::Record& next) {
     known ? FillExit(next, **exit) : FillLost(next);
+    FillForbiddenCalls(node, next);
     if (!exit.ok()) {
       next.set_message(Message(exit.status()));
     }
@@ -182,6 +194,7 @@ void ExitWatcher::Finish(const std::shared_ptr<Entry>& entry) {
     entry->done = true;
     entries_.erase(container.id());
   }
+  node_->forbidden_calls.Forget(container.id());
   node_->loop.Unwatch(entry->watch);
   oci::ReapMonitor(entry->pidfd.get());
   // Behind the exits that are waiting to be recorded.

@@ -1,13 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/container/mount_sources.h"
 
-#include <sys/stat.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <filesystem>
+#include <utility>
 
-#include "base/file.h"
 #include "base/status.h"
 #include "base/text.h"
 #include "server/spec/spec.h"
@@ -26,12 +23,11 @@ bool Names(const std::vector<std::string>& list, const std::string& path) {
                      [&](const std::string& each) { return tidy(each) == tidy(path); });
 }
 
-absl::Status MakeSource(const std::string& path, const std::vector<std::string>& to_reject) {
-  struct stat st {};
-  // Anything but a path that ends nowhere is for the builder of the config to judge.
-  if (path.empty() || path.front() != '/' || path.find('\0') != std::string::npos ||
-      stat(path.c_str(), &st) == 0 || errno != ENOENT) {
-    return absl::OkStatus();
+absl::StatusOr<HostPath> OpenSource(const std::string& path,
+                                    const std::vector<std::string>& to_reject) {
+  absl::StatusOr<HostPath> place = OpenHostPath(path);
+  if (!absl::IsNotFound(place.status())) {
+    return place;
   }
   if (Names(to_reject, path)) {
     return FailedPrecondition(
@@ -39,24 +35,31 @@ absl::Status MakeSource(const std::string& path, const std::vector<std::string>&
         "to have it before the container is made",
         Printable(path));
   }
-  if (lstat(path.c_str(), &st) == 0) {
-    return InvalidArgument("host_path {} is a symlink that leads nowhere", Printable(path));
-  }
-  return Annotate(MakeDirs(path, kMode), "make the missing host_path " + Printable(path));
+  return MakeHostPath(path, kMode);
+}
+
+bool IsForUs(const runtime::v1::Mount& mount) {
+  const std::string& path = mount.host_path();
+  return !spec::IsImageVolume(mount) && path.starts_with('/') &&
+         path.find('\0') == std::string::npos;
 }
 
 }  // namespace
 
-absl::Status MakeMountSources(const runtime::v1::ContainerConfig& config,
-                              const std::vector<std::string>& to_reject) {
+absl::StatusOr<MountSources> OpenMountSources(const runtime::v1::ContainerConfig& config,
+                                              const std::vector<std::string>& to_reject) {
+  MountSources sources;
   for (int i = 0; i < config.mounts_size(); ++i) {
-    const auto& mount = config.mounts(i);
-    if (!spec::IsImageVolume(mount)) {
-      RETURN_IF_ERROR(
-          Annotate(MakeSource(mount.host_path(), to_reject), fmt::format("mounts[{}]", i)));
+    if (!IsForUs(config.mounts(i))) {
+      continue;
     }
+    absl::StatusOr<HostPath> place = OpenSource(config.mounts(i).host_path(), to_reject);
+    if (!place.ok()) {
+      return Annotate(place.status(), fmt::format("mounts[{}]", i));
+    }
+    sources.emplace(i, *std::move(place));
   }
-  return absl::OkStatus();
+  return sources;
 }
 
 }  // namespace davit::server

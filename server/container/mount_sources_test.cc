@@ -23,12 +23,16 @@ class MountSourcesTest : public testing::Test {
   }
   ~MountSourcesTest() override { EXPECT_TRUE(RemoveTree(dir_).ok()); }
 
-  absl::Status Make(const std::string& path, const std::vector<std::string>& to_reject = {}) {
+  absl::StatusOr<MountSources> Sources(const std::string& path,
+                                       const std::vector<std::string>& to_reject = {}) {
     runtime::v1::ContainerConfig config;
     config.add_mounts()->set_host_path("/");
     config.add_mounts()->mutable_image()->set_image("an-image");
     config.add_mounts()->set_host_path(path);
-    return MakeMountSources(config, to_reject);
+    return OpenMountSources(config, to_reject);
+  }
+  absl::Status Make(const std::string& path, const std::vector<std::string>& to_reject = {}) {
+    return Sources(path, to_reject).status();
   }
 
   std::string dir_;
@@ -58,8 +62,22 @@ TEST_F(MountSourcesTest, ThatLeadNowhereAreRefused) {
   EXPECT_TRUE(absl::IsInvalidArgument(Make(dir_ + "/link")));
   EXPECT_FALSE(PathExists(dir_ + "/nowhere"));
   // Judged later, where the whole mount is looked at.
-  EXPECT_TRUE(Make("relative").ok());
-  EXPECT_TRUE(Make("").ok());
+  for (const std::string path : {std::string("relative"), std::string(), std::string("/\0", 2)}) {
+    const auto sources = Sources(path);
+    ASSERT_TRUE(sources.ok()) << sources.status();
+    EXPECT_EQ(sources->size(), 1U);
+  }
+}
+
+TEST_F(MountSourcesTest, AreToldWithoutSymlinks) {
+  ASSERT_TRUE(Make(dir_ + "/real").ok());
+  ASSERT_EQ(symlink("real", (dir_ + "/link").c_str()), 0);
+  const auto sources = Sources(dir_ + "/link");
+  ASSERT_TRUE(sources.ok()) << sources.status();
+  EXPECT_EQ(sources->size(), 2U);  // not the image
+  EXPECT_EQ(sources->at(0).path, "/");
+  EXPECT_EQ(sources->at(2).path, std::filesystem::canonical(dir_ + "/real").string());
+  EXPECT_FALSE(sources->at(2).movable);
 }
 
 }  // namespace

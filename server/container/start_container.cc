@@ -12,6 +12,7 @@
 #include "base/time.h"
 #include "server/container/container_rpcs.h"
 #include "server/container/exit_watcher.h"
+#include "server/container/forbidden_calls.h"
 #include "server/container/log_options.h"
 #include "server/container/monitor_cgroup.h"
 #include "server/container/teardown.h"
@@ -80,6 +81,7 @@ oci::MonitorOptions ToMonitorOptions(const Node& node, const Container::Record& 
   options.tty = record.config().tty();
   options.stdin_open = record.config().stdin();
   options.stdin_once = record.config().stdin_once();
+  options.seccomp = record.forbidden_calls() != sv1::FORBIDDEN_CALLS_FAIL;
   options.systemd_cgroup = node.cgroup_manager.MadeBySystemd(record.cgroup());
   if (options.systemd_cgroup && node.cgroups.mode() == CgroupMode::kV2) {
     // systemd removes the container's own as soon as it is empty.
@@ -103,6 +105,8 @@ absl::Status RecordRunning(Node& node, const std::shared_ptr<Container>& contain
     next.set_monitor_start_time(monitor.monitor_start_time);
   }));
   RETURN_IF_ERROR(failpoint::Hit("start_container.after_running"));
+  log::IfError(node.forbidden_calls.Watch(container),
+               "watch container " + ShortId(container->id()));
   return node.exits.Watch(container, std::move(monitor.monitor_pidfd));
 }
 
@@ -123,7 +127,9 @@ absl::Status Run(Node& node, Context& ctx, const std::shared_ptr<Container>& con
   RETURN_IF_ERROR(failpoint::Hit("start_container.after_intent"));
   const auto record = container->record();
   ASSIGN_OR_RETURN(const auto runtime, node.runtimes.Find(record->handler()));
-  RETURN_IF_ERROR(node.storage.MountRootfs(record->id(), {}).status());
+  RETURN_IF_ERROR(
+      node.storage.MountRootfs(record->id(), {.selinux_label = record->selinux_mount_label()})
+          .status());
   ctx.SetStage("run OCI runtime " + runtime->name());
   oci::MonitorOptions options = ToMonitorOptions(node, *record, *runtime);
   RETURN_IF_ERROR(FillLogOptions(node, *record, options));

@@ -7,8 +7,8 @@
 #include "base/log.h"
 #include "base/mount.h"
 #include "base/status.h"
-#include "server/container/mapped_mounts.h"
 #include "server/container/monitor_cgroup.h"
+#include "server/container/own_mounts.h"
 #include "server/container/stop.h"
 #include "server/events/publish.h"
 #include "server/paths.h"
@@ -73,8 +73,8 @@ absl::Status ReleaseContainer(Node& node, Context& ctx, Container& container) {
     RETURN_IF_ERROR(RemoveMonitorCgroup(node, *container.record()));
     RETURN_IF_ERROR(Update(node, container, [](auto& next) { next.set_runtime_state(false); }));
   }
-  ctx.SetStage("unmount ID-mapped mounts");
-  RETURN_IF_ERROR(ReleaseMappedMounts(Paths(node.config.storage.run), *container.record()));
+  ctx.SetStage("unmount own copies of mounts");
+  RETURN_IF_ERROR(ReleaseOwnMounts(Paths(node.config.storage.run), container.id()));
   ctx.SetStage("unmount root file system");
   return node.storage.UnmountRootfs(container.id());
 }

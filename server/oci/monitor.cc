@@ -93,7 +93,8 @@ std::vector<std::string> MonitorArgs(const MonitorOptions& options) {
   for (const auto& [given, flag] :
        {std::pair(options.tty, "--tty"), std::pair(options.stdin_open, "--stdin"),
         std::pair(options.stdin_once, "--stdin-once"),
-        std::pair(options.systemd_cgroup, "--systemd-cgroup")}) {
+        std::pair(options.systemd_cgroup, "--systemd-cgroup"),
+        std::pair(options.seccomp, "--seccomp")}) {
     if (given) {
       argv.emplace_back(flag);
     }

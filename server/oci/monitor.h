@@ -41,6 +41,7 @@ struct MonitorOptions {
   bool stdin_open = false;
   bool stdin_once = false;
   bool systemd_cgroup = false;    // the runtime makes the container's cgroup by systemd
+  bool seccomp = false;           // run_dir holds the file that conmon/protocol.h names
   std::string cgroup_mode;        // "v1" "hybrid" "v2": where OOM kills are counted
   std::string memory_parent_dir;  // where they are counted with what is beside it (v2); "": nowhere
   std::string memory_cgroup_dir;  // host directory with memory.events or memory.oom_control

@@ -3,6 +3,7 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "base/failpoint.h"
 #include "base/id.h"
@@ -19,6 +20,8 @@
 #include "server/sandbox/sandbox_rpcs.h"
 #include "server/sandbox/teardown.h"
 #include "server/sandbox/user_namespace.h"
+#include "server/selinux/labeller.h"
+#include "server/selinux/relabel.h"
 #include "server/spec/spec.h"
 #include "server/state/state_db.h"
 #include "server/update.h"
@@ -61,8 +64,28 @@ absl::Status MakeNamespaces(Node& node, Context& /*ctx*/, Sandbox& sandbox) {
   return PinNamespaces(wanted);
 }
 
+absl::Status LabelFiles(const Node& node, const Sandbox::Record& record,
+                        const std::vector<std::string>& paths) {
+  if (node.selinux == nullptr || record.selinux_level().empty()) {
+    return absl::OkStatus();
+  }
+  ASSIGN_OR_RETURN(const selinux::Labels labels,
+                   node.selinux->OfPod(record.config(), record.selinux_level()));
+  for (const std::string& path : paths) {
+    RETURN_IF_ERROR(selinux::SetLabel(path, labels.mount));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status MakeFiles(Node& node, Context& /*ctx*/, Sandbox& sandbox) {
-  return MakeSandboxFiles(Paths(node.config.storage.run), *sandbox.record());
+  const Paths paths(node.config.storage.run);
+  const auto record = sandbox.record();
+  RETURN_IF_ERROR(MakeSandboxFiles(paths, *record));
+  std::vector<std::string> made = {paths.ResolvConf(record->id()), paths.Hostname(record->id())};
+  if (!HostIpc(record->config())) {
+    made.push_back(paths.Shm(record->id()));
+  }
+  return LabelFiles(node, *record, made);
 }
 
 absl::Status MakeCgroup(Node& node, Context& /*ctx*/, Sandbox& sandbox) {
@@ -83,7 +106,10 @@ absl::Status MakeNetwork(Node& node, Context& ctx, Sandbox& sandbox) {
 }
 
 absl::Status MakeHosts(Node& node, Context& /*ctx*/, Sandbox& sandbox) {
-  return MakeHostsFile(Paths(node.config.storage.run), *sandbox.record());
+  const Paths paths(node.config.storage.run);
+  const auto record = sandbox.record();
+  RETURN_IF_ERROR(MakeHostsFile(paths, *record));
+  return LabelFiles(node, *record, {paths.Hosts(record->id())});
 }
 
 // What undoes a step is in teardown.cc, and does nothing where the step has not been taken.
@@ -150,6 +176,10 @@ absl::StatusOr<std::shared_ptr<const Sandbox::Record>> NewRecord(
     }
   }
   record->set_cgroup(std::move(cgroup));
+  if (node.selinux != nullptr) {
+    ASSIGN_OR_RETURN(std::string level, node.selinux->ReserveLevel(request.config()));
+    record->set_selinux_level(std::move(level));
+  }
   return record;
 }
 
@@ -157,7 +187,12 @@ absl::StatusOr<std::string> RunNew(Node& node, Context& ctx,
                                    const v1::RunPodSandboxRequest& request,
                                    const std::string& name) {
   ASSIGN_OR_RETURN(const auto record, NewRecord(node, request, name));
-  RETURN_IF_ERROR(node.state.Save(*record));
+  if (absl::Status saved = node.state.Save(*record); !saved.ok()) {
+    if (node.selinux != nullptr) {
+      node.selinux->ReleaseLevel(record->selinux_level());
+    }
+    return saved;
+  }
   auto sandbox = std::make_shared<Sandbox>(record);
   absl::MutexLock lock(&sandbox->op_mutex);
   const absl::Status up = BringUp(node, ctx, *sandbox);

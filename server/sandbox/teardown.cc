@@ -15,6 +15,7 @@
 #include "server/sandbox/infra_process.h"
 #include "server/sandbox/sandbox_files.h"
 #include "server/sandbox/sandbox_network.h"
+#include "server/selinux/labeller.h"
 #include "server/state/state_db.h"
 #include "server/stats/cpu_rates.h"
 #include "server/update.h"
@@ -132,6 +133,9 @@ absl::Status RemoveSandboxLocked(Node& node, Context& ctx, Sandbox& sandbox) {
   RETURN_IF_ERROR(RemoveCgroup(node, *sandbox.record()));
   RETURN_IF_ERROR(failpoint::Hit("remove_pod_sandbox.before_delete"));
   RETURN_IF_ERROR(node.state.DeleteSandbox(id));
+  if (node.selinux != nullptr) {
+    node.selinux->ReleaseLevel(sandbox.record()->selinux_level());
+  }
   node.sandboxes.Remove(id);
   node.cpu_rates.Forget(id);
   PublishEvent(node, sandbox, runtime::v1::CONTAINER_DELETED_EVENT);

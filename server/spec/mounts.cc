@@ -114,8 +114,10 @@ absl::Status RefuseUnsupported(const SpecInput& input, const runtime::v1::Mount&
         where);
   }
   // Without SELinux in the kernel there are no labels: nothing is left undone.
-  if (mount.selinux_relabel() && KernelHasSelinux(input.sys_root)) {
-    return Unimplemented("{}selinux_relabel: relabelling is not supported", where);
+  if (mount.selinux_relabel() && !input.selinux_is_on && KernelHasSelinux(input.sys_root)) {
+    return Unimplemented(
+        "{}selinux_relabel: this node labels nothing; set runtime.selinux in its configuration",
+        where);
   }
   return absl::OkStatus();
 }
@@ -138,6 +140,13 @@ absl::StatusOr<std::string> ResolveSource(const std::string& path, const std::st
     return ErrnoStatus(error, where + "host_path " + Printable(path));
   }
   return std::string(real.get());
+}
+
+absl::StatusOr<std::string> SourceOf(const SpecInput& input, int index, const std::string& where) {
+  const auto known = input.mount_sources.find(index);
+  return known != input.mount_sources.end()
+             ? known->second
+             : ResolveSource(input.container.mounts(index).host_path(), where);
 }
 
 absl::Status RequireShared(const std::string& source, const std::string& where, bool or_slave) {
@@ -253,17 +262,17 @@ absl::Status AddRequested(const SpecInput& input, int index, Requested& result) 
     return absl::OkStatus();
   }
   ASSIGN_OR_RETURN(const std::string access, Access(mount, where));
-  ASSIGN_OR_RETURN(const std::string source, ResolveSource(mount.host_path(), where));
+  ASSIGN_OR_RETURN(const std::string source, SourceOf(input, index, where));
   ASSIGN_OR_RETURN(const Propagation propagation, ResolvePropagation(mount, source, where));
   result.root = std::max(result.root, propagation.root);
   Options options = {"rbind", propagation.option, access};
   RETURN_IF_ERROR(AddMountOptions(mount, where, options));
-  const auto mapped = input.mapped_mounts.find(index);
-  if (IsMappedMount(mount) && mapped == input.mapped_mounts.end()) {
+  const auto own = input.own_mounts.find(index);
+  if (IsMappedMount(mount) && own == input.own_mounts.end()) {
     return Internal("{}uidMappings: the ID-mapped mount has not been made", where);
   }
   result.mounts.push_back(
-      Bind(destination, IsMappedMount(mount) ? mapped->second : source, std::move(options)));
+      Bind(destination, own != input.own_mounts.end() ? own->second : source, std::move(options)));
   return absl::OkStatus();
 }
 

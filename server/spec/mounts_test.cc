@@ -110,6 +110,16 @@ TEST_F(MountsTest, RequestReplacesDefaults) {
   EXPECT_TRUE(At("/sys/fs/cgroup").is_null());
 }
 
+// What was found before is not looked up again.
+TEST_F(MountsTest, KnownSourcesAndOwnCopiesAreBound) {
+  Add("/known", host_.path() + "/absent");
+  Add("/own", host_.path() + "/absent");
+  request_.mount_sources = {{0, host_.path()}, {1, host_.path()}};
+  request_.own_mounts = {{1, "/run/c/mounts/1"}};
+  EXPECT_EQ(At("/known")["source"], host_.path());
+  EXPECT_EQ(At("/own")["source"], "/run/c/mounts/1");
+}
+
 TEST_F(MountsTest, SymlinkedSourceIsResolved) {
   const std::string real = host_.MakeDir("real");
   const std::string link = host_.path() + "/link";

@@ -93,6 +93,8 @@ struct PathLists {
   Json readonly = Json::array();
 };
 absl::StatusOr<PathLists> BuildPathLists(const SpecInput& input);
+// The label of this process; "" for none.
+std::string ProcessLabel(const SpecInput& input, const Json& process);
 bool KernelHasSelinux(const std::string& sys_root);
 
 // apparmor.cc: the profile to run under, "" for none.
@@ -110,6 +112,11 @@ std::vector<std::string> SeccompArchitectures();
 
 // seccomp_default.cc: the profile of RuntimeDefault, for a process with these capabilities.
 Json DefaultSeccomp(const std::set<std::string>& capabilities);
+
+// seccomp_notifier.cc: has the calls that linux.seccomp refuses notified over the socket `listener`
+// instead. Returns the file that the monitor answers from; "" if the profile refuses nothing, which
+// leaves it as it is. What kills goes on to kill. FailedPrecondition for a path that is too long.
+absl::StatusOr<std::string> AddSeccompNotifier(const std::string& listener, Json& seccomp);
 
 // cdi.cc: the edits of the CDI devices that the request names, applied to the whole config.
 absl::Status ApplyCdi(const SpecInput& input, Json& config);

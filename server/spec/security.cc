@@ -1,4 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <array>
+#include <string_view>
+
 #include <fmt/format.h>
 
 #include "base/file.h"
@@ -19,9 +23,11 @@ absl::Status CheckSelinux(const SpecInput& input) {
   const bool container = HasOptions(SecurityContext(input).selinux_options());
   const bool sandbox = HasOptions(input.sandbox.linux().security_context().selinux_options());
   // A kernel without SELinux enforces no label whoever asks for it.
-  if ((container || sandbox) && KernelHasSelinux(input.sys_root)) {
-    return Unimplemented("{}selinux_options: SELinux labels are not supported",
-                         container ? "" : "sandbox ");
+  if ((container || sandbox) && !input.selinux_is_on && KernelHasSelinux(input.sys_root)) {
+    return Unimplemented(
+        "{}selinux_options: this node labels no containers; set runtime.selinux in its "
+        "configuration",
+        container ? "" : "sandbox ");
   }
   return absl::OkStatus();
 }
@@ -37,6 +43,17 @@ absl::StatusOr<Json> CleanPaths(const google::protobuf::RepeatedPtrField<std::st
 }
 
 }  // namespace
+
+std::string ProcessLabel(const SpecInput& input, const Json& process) {
+  constexpr std::array<std::string_view, 4> kInits = {
+      "/sbin/init", "/usr/sbin/init", "/lib/systemd/systemd", "/usr/lib/systemd/systemd"};
+  const Json& args = JsonChild(process, "args");
+  const std::string program =
+      args.empty() || !args[0].is_string() ? "" : args[0].get<std::string>();
+  const bool is_init = program == "systemd" || program == "init" ||
+                       std::find(kInits.begin(), kInits.end(), program) != kInits.end();
+  return is_init && !input.selinux.init.empty() ? input.selinux.init : input.selinux.process;
+}
 
 bool KernelHasSelinux(const std::string& sys_root) {
   return PathExists(JoinPath(sys_root, "fs/selinux/enforce"));

@@ -44,6 +44,31 @@ TEST_F(SecurityTest, PrivilegedNeedsAPrivilegedSandbox) {
   EXPECT_EQ(Error().rfind("FAILED_PRECONDITION: container web: privileged", 0), 0U) << Error();
 }
 
+TEST_F(SecurityTest, SelinuxLabels) {
+  request_.root.Write(".sys/fs/selinux/enforce", "1");
+  request_.selinux_is_on = true;
+  request_.Context().mutable_selinux_options()->set_level("s0:c1,c2");
+  runtime::v1::Mount& mount = *request_.container.add_mounts();
+  mount.set_container_path("/data");
+  mount.set_host_path(request_.root.path());
+  mount.set_selinux_relabel(true);
+  EXPECT_FALSE(request_.Process().contains("selinuxLabel"));
+  request_.selinux = {.process = "u:r:t:s0:c1,c2", .init = "u:r:init:s0", .mount = "u:r:file:s0"};
+  EXPECT_EQ(request_.Process()["selinuxLabel"], "u:r:t:s0:c1,c2");
+  EXPECT_EQ(request_.Config()["linux"]["mountLabel"], "u:r:file:s0");
+  for (const char* program : {"/sbin/init", "/usr/lib/systemd/systemd", "systemd"}) {
+    request_.container.clear_command();
+    request_.container.add_command(program);
+    EXPECT_EQ(request_.Process()["selinuxLabel"], "u:r:init:s0") << program;
+  }
+  request_.selinux.init.clear();
+  EXPECT_EQ(request_.Process()["selinuxLabel"], "u:r:t:s0:c1,c2");
+  // What is executed in it is labelled alike.
+  const auto exec = ExecProcess(request_.Config().dump(), {"true"}, /*tty=*/false);
+  ASSERT_TRUE(exec.ok());
+  EXPECT_EQ(Json::parse(*exec)["selinuxLabel"], "u:r:t:s0:c1,c2");
+}
+
 TEST_F(SecurityTest, SelinuxOptionsOnlyMatterWithSelinux) {
   request_.Context().mutable_selinux_options();
   request_.root.Write(".sys/fs/selinux/enforce", "1");

@@ -47,6 +47,7 @@ absl::StatusOr<Json> BuildLinux(const SpecInput& input, const Capabilities& capa
 struct Built {
   Json config;
   User user;
+  std::string seccomp_calls;
 };
 
 absl::StatusOr<Built> BuildConfig(SpecInput input) {
@@ -64,11 +65,21 @@ absl::StatusOr<Built> BuildConfig(SpecInput input) {
   if (!apparmor.empty()) {
     config["process"]["apparmorProfile"] = apparmor;
   }
+  if (std::string label = ProcessLabel(input, config["process"]); !label.empty()) {
+    config["process"]["selinuxLabel"] = std::move(label);
+  }
   config["root"] = {{"path", input.rootfs}, {"readonly", SecurityContext(input).readonly_rootfs()}};
   ASSIGN_OR_RETURN(Mounts mounts, BuildMounts(input));
   config["mounts"] = std::move(mounts.list);
   config["annotations"] = BuildAnnotations(input);
   ASSIGN_OR_RETURN(config["linux"], BuildLinux(input, capabilities));
+  if (!input.seccomp_listener.empty() && config["linux"].contains("seccomp")) {
+    ASSIGN_OR_RETURN(built.seccomp_calls,
+                     AddSeccompNotifier(input.seccomp_listener, config["linux"]["seccomp"]));
+  }
+  if (!input.selinux.mount.empty()) {
+    config["linux"]["mountLabel"] = input.selinux.mount;
+  }
   if (!mounts.rootfs_propagation.empty()) {
     config["linux"]["rootfsPropagation"] = mounts.rootfs_propagation;
   }
@@ -104,6 +115,7 @@ absl::StatusOr<SpecOutput> BuildSpec(const SpecInput& input) {
   output.stop_signal = *stop_signal;
   output.passwd = built->user.passwd;
   output.group = built->user.group;
+  output.seccomp_calls = built->seccomp_calls;
   runtime::v1::LinuxContainerUser* user = output.user.mutable_linux();
   user->set_uid(built->user.uid);
   user->set_gid(built->user.gid);

@@ -56,6 +56,13 @@ struct HostSettings {
   bool device_ownership_from_security_context = false;
 };
 
+// SELinux labels of a container; "" for none.
+struct SelinuxLabels {
+  std::string process{};
+  std::string init{};   // of the process, where it is an init system
+  std::string mount{};  // of what the OCI runtime mounts
+};
+
 struct SpecInput {
   const runtime::v1::PodSandboxConfig& sandbox;
   const runtime::v1::ContainerConfig& container;
@@ -69,8 +76,12 @@ struct SpecInput {
   NamespacePaths namespaces{};
   // Host paths of the request's image volumes, by the index of their mount; read-only mounts.
   std::map<int, std::string> image_volumes{};
-  // Host paths of ID-mapped copies of the request's mounts that ask for it, by their index.
-  std::map<int, std::string> mapped_mounts{};
+  // Where the host paths of the request's mounts lead, without symlinks, by the index of the mount;
+  // one that is not here is resolved when the config is built.
+  std::map<int, std::string> mount_sources{};
+  // Host paths of Davit's own copies of the request's mounts, by their index: bound instead of what
+  // they are copies of. ID-mapped mounts have to be among them.
+  std::map<int, std::string> own_mounts{};
   // Volumes that the image declares and the request does not mount: container path -> host path.
   std::map<std::string, std::string> declared_volumes{};
   std::string resolv_conf{};  // host files to bind read-only in, "" for none
@@ -93,6 +104,11 @@ struct SpecInput {
   int lowest_oom_score_adj = -1000;
   bool privileged_without_host_devices = false;
   bool recursive_read_only_mounts = false;  // the runtime knows the mount option rro
+  SelinuxLabels selinux{};
+  // The node labels containers: what the request asks for is in the labels above, and done.
+  bool selinux_is_on = false;
+  // The socket where forbidden system calls are to be notified (seccomp_notifier.h); "": nowhere.
+  std::string seccomp_listener{};
   // Annotations that the runtime handler may see: a key, or a prefix ending in '*'. All others stay
   // out of the config: to an OCI runtime annotations can be commands.
   std::vector<std::string> allowed_annotations{};
@@ -106,6 +122,8 @@ struct SpecOutput {
   // there.
   std::string passwd;
   std::string group;
+  // With a seccomp_listener: what the monitor answers from. "": nothing is forbidden.
+  std::string seccomp_calls;
   runtime::v1::ContainerUser user;
   runtime::v1::Signal stop_signal = runtime::v1::SIGNAL_RUNTIME_DEFAULT;  // request, else image
 };

@@ -63,7 +63,8 @@ SpecInput TestRequest::Input() {
   input.resolv_conf = resolv_conf;
   input.hostname_file = hostname_file;
   input.image_volumes = image_volumes;
-  input.mapped_mounts = mapped_mounts;
+  input.mount_sources = mount_sources;
+  input.own_mounts = own_mounts;
   input.host_sys = host_sys;
   input.declared_volumes = declared_volumes;
   input.hosts_file = hosts_file;
@@ -76,6 +77,9 @@ SpecInput TestRequest::Input() {
   input.privileged_without_host_devices = privileged_without_host_devices;
   input.recursive_read_only_mounts = recursive_read_only_mounts;
   input.allowed_annotations = allowed_annotations;
+  input.seccomp_listener = seccomp_listener;
+  input.selinux = selinux;
+  input.selinux_is_on = selinux_is_on;
   input.sys_root = sys_root;
   return input;
 }

@@ -57,7 +57,8 @@ struct TestRequest {
   std::string hosts_file;
   std::string hostname_file;
   std::map<int, std::string> image_volumes;
-  std::map<int, std::string> mapped_mounts;
+  std::map<int, std::string> mount_sources;
+  std::map<int, std::string> own_mounts;
   std::string host_sys;
   std::map<std::string, std::string> declared_volumes;
   std::string hostname = "pod-host";
@@ -68,6 +69,9 @@ struct TestRequest {
   bool privileged_without_host_devices = true;
   bool recursive_read_only_mounts = false;
   std::vector<std::string> allowed_annotations;
+  std::string seccomp_listener;
+  SelinuxLabels selinux;
+  bool selinux_is_on = false;
   std::string sys_root;  // a directory without anything in it
 };
 

@@ -163,9 +163,9 @@ TEST(MappedMounts, AreBoundFromTheCopy) {
       0U);
   Map(*mount.mutable_gidmappings(), 0, 200000, 1000);
   EXPECT_EQ(Text(request.Error()).rfind("INTERNAL: container web: mounts[0].uidMappings: ", 0), 0U);
-  request.mapped_mounts[0] = "/run/c/mapped-mounts/0";
+  request.own_mounts[0] = "/run/c/mounts/0";
   EXPECT_EQ(FindBy(request.Config()["mounts"], "destination", "/data")["source"],
-            "/run/c/mapped-mounts/0");
+            "/run/c/mounts/0");
   mount.set_propagation(runtime::v1::PROPAGATION_BIDIRECTIONAL);
   EXPECT_NE(Text(request.Error()).find("PROPAGATION_BIDIRECTIONAL"), std::string::npos);
   mount.set_propagation(runtime::v1::PROPAGATION_PRIVATE);

@@ -302,7 +302,7 @@ TEST_P(UserNamespaces, Volumes) {
   ShellIn(id, "echo x > /mapped/made; chown 5:6 /mapped/made; echo more >> /file");
   EXPECT_EQ(OwnerOf(volume + "/made"), "5:6") << "as if there were no user namespace";
   EXPECT_EQ(Must(ReadFile(volume + "/users")), "of a user\nmore\n");
-  const std::string copies = daemon().run() + "/containers/" + id + "/mapped-mounts";
+  const std::string copies = daemon().run() + "/containers/" + id + "/mounts";
   EXPECT_EQ(Must(MountsBelow(copies)).size(), 5U) << "two with a mount below, a file";
   Must(StopContainer(id, 0));
   EXPECT_TRUE(Eventually([&] { return Must(MountsBelow(copies)).empty(); }))

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server/container/labels.h"
+
+#include <algorithm>
+#include <array>
+
+#include <fmt/format.h>
+
+#include "base/status.h"
+#include "server/selinux/relabel.h"
+#include "server/spec/annotations.h"
+
+namespace davit::server {
+namespace {
+
+constexpr std::array<const char*, 3> kSkip = {spec::kSkipRelabelAnnotation,
+                                              "try-skip-volume-selinux-label.crio.io",
+                                              "io.kubernetes.cri-o.TrySkipVolumeSELinuxLabel"};
+
+const config::RuntimeHandler* HandlerOf(const Node& node, const Container::Record& container) {
+  const auto& handlers = node.config.runtime.handlers;
+  const auto found = handlers.find(container.handler());
+  return found == handlers.end() ? nullptr : &found->second;
+}
+
+bool MaySkip(const Node& node, const Sandbox::Record& sandbox, const Container::Record& container) {
+  const config::RuntimeHandler* handler = HandlerOf(node, container);
+  for (const auto* annotations :
+       {&container.config().annotations(), &sandbox.config().annotations()}) {
+    for (const char* key : kSkip) {
+      const auto found = annotations->find(key);
+      if (handler != nullptr && found != annotations->end() &&
+          spec::IsAllowed(handler->allowed_annotations, key)) {
+        return found->second == "true";
+      }
+    }
+  }
+  return false;
+}
+
+}  // namespace
+
+absl::StatusOr<selinux::Labels> LabelsOf(const Node& node, const Sandbox::Record& sandbox,
+                                         const Container::Record& container) {
+  if (node.selinux == nullptr || sandbox.selinux_level().empty()) {
+    return selinux::Labels();
+  }
+  const config::RuntimeHandler* handler = HandlerOf(node, container);
+  return node.selinux->OfContainer(sandbox.config(), container.config(), sandbox.selinux_level(),
+                                   handler != nullptr && handler->selinux_kvm);
+}
+
+absl::Status RelabelSources(const Node& node, Context& ctx, const Sandbox::Record& sandbox,
+                            const Container::Record& container, const selinux::Labels& labels,
+                            const MountSources& sources) {
+  if (labels.mount.empty() || !labels.confined) {
+    return absl::OkStatus();
+  }
+  const auto depth =
+      MaySkip(node, sandbox, container) ? selinux::Depth::kIfNeeded : selinux::Depth::kAlways;
+  for (const auto& [index, source] : sources) {
+    if (container.config().mounts(index).selinux_relabel()) {
+      RETURN_IF_ERROR(Annotate(selinux::Relabel(ctx, source, labels.mount, depth),
+                               fmt::format("mounts[{}].selinux_relabel", index)));
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace davit::server
