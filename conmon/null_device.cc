@@ -16,7 +16,10 @@ constexpr unsigned kFsconfigCreate = 6;
 constexpr unsigned kFsmountCloexec = 1;
 constexpr unsigned kMountNosuidNoexec = 2 | 8;
 
-constexpr dev_t kNull = makedev(1, 3);
+// null(4); no constant expression in every C library.
+dev_t NullDevice() {
+  return makedev(1, 3);
+}
 
 }  // namespace
 
@@ -28,7 +31,7 @@ int OpenOwnNull(Fd* device, Fd* mount) {
   }
   mount->Reset(
       static_cast<int>(syscall(SYS_fsmount, context.get(), kFsmountCloexec, kMountNosuidNoexec)));
-  if (!mount->valid() || mknodat(mount->get(), "null", S_IFCHR | 0600, kNull) != 0) {
+  if (!mount->valid() || mknodat(mount->get(), "null", S_IFCHR | 0600, NullDevice()) != 0) {
     return errno;
   }
   device->Reset(openat(mount->get(), "null", O_RDWR | O_CLOEXEC | O_NOCTTY));
@@ -42,7 +45,7 @@ int ReplaceNullStdio(Fd* mount) {
     if (fstat(fd, &status) != 0) {
       return errno;
     }
-    if (!S_ISCHR(status.st_mode) || status.st_rdev != kNull) {
+    if (!S_ISCHR(status.st_mode) || status.st_rdev != NullDevice()) {
       continue;
     }
     const int error = null.valid() ? 0 : OpenOwnNull(&null, mount);
