@@ -13,7 +13,7 @@
 
 #include "base/executor.h"
 #include "config/config.h"
-#include "server/streaming/limits.h"
+#include "server/streaming/bounds.h"
 #include "server/streaming/request.h"
 
 namespace davit::server::streaming {
