@@ -164,7 +164,7 @@ class Swapper : public Lifecycle {
     for (const auto& [place, text] : {std::pair("volume/sub", "inside"), {"outside", "outside"}}) {
       const std::string path = m().dir() + "/" + place;
       ASSERT_TRUE(MakeDirs(path + "/deep", 0755).ok());
-      ASSERT_TRUE(WriteFileAtomic(path + "/deep/where", text, 0644).ok());
+      ASSERT_TRUE(WriteFileAtomic(path + "/deep/where", text + std::string("\n"), 0644).ok());
     }
     ASSERT_EQ(symlink((m().dir() + "/outside").c_str(), (volume_ + "/link").c_str()), 0);
     for (const char* name : {"", "/sub", "/sub/deep", "/sub/deep/where", "/link"}) {

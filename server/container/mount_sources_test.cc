@@ -62,7 +62,7 @@ TEST_F(MountSourcesTest, ThatLeadNowhereAreRefused) {
   EXPECT_TRUE(absl::IsInvalidArgument(Make(dir_ + "/link")));
   EXPECT_FALSE(PathExists(dir_ + "/nowhere"));
   // Judged later, where the whole mount is looked at.
-  for (const std::string path : {std::string("relative"), std::string(), std::string("/\0", 2)}) {
+  for (const std::string& path : {std::string("relative"), std::string(), std::string("/\0", 2)}) {
     const auto sources = Sources(path);
     ASSERT_TRUE(sources.ok()) << sources.status();
     EXPECT_EQ(sources->size(), 1U);
