@@ -737,7 +737,7 @@ class SeccompMonitorTest : public MonitorTest {
     const UniqueFd peer(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
     sockaddr_un address = {};
     address.sun_family = AF_UNIX;
-    const std::string path = dir_ + "/run/seccomp.sock";
+    const std::string path = dir_ + "/run/sc";
     path.copy(address.sun_path, sizeof(address.sun_path) - 1);
     if (connect(peer.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)) != 0 ||
         prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
@@ -821,7 +821,7 @@ TEST_F(SeccompMonitorTest, ForbiddenCallsFailAndAreCounted) {
   EXPECT_GT(Counted().header.last_ns, 0U);
   kill(container_, SIGKILL);
   AwaitEnd();
-  EXPECT_FALSE(fs::exists(dir_ + "/run/seccomp.sock"));
+  EXPECT_FALSE(fs::exists(dir_ + "/run/sc"));
   EXPECT_EQ(Counted().swapoff.count, 23U);
 }
 

@@ -13,7 +13,7 @@
 //                version, code, signal, oom_kills, finished_ns, dropped_lines, dropped_bytes,
 //                journal_lost
 //   seccomp      with --seccomp: see SeccompHeader
-//   seccomp.sock with --seccomp: where OCI runtimes send the descriptors of seccomp filters, as the
+//   sc with --seccomp: where OCI runtimes send the descriptors of seccomp filters, as the
 //                runtime specification says of linux.seccomp.listenerPath; there until the end
 #pragma once
 
@@ -29,7 +29,7 @@ inline constexpr char kExitFile[] = "exit";
 inline constexpr char kRuntimeLog[] = "runtime.log";
 inline constexpr char kControlSocket[] = "ctl";
 inline constexpr char kSeccompFile[] = "seccomp";
-inline constexpr char kSeccompSocket[] = "seccomp.sock";
+inline constexpr char kSeccompSocket[] = "sc";
 
 // The longest content of one log entry that --max-line may ask for.
 inline constexpr uint64_t kMaxLineLimit = 1U << 20U;

@@ -58,7 +58,7 @@ class Paths {
     return Container(id) + "/seccomp";
   }
   [[nodiscard]] std::string SeccompSocket(const std::string& id) const {
-    return Container(id) + "/seccomp.sock";
+    return Container(id) + "/sc";
   }
   [[nodiscard]] std::string ExecScratch(const std::string& id) const {
     return Container(id) + "/exec";
