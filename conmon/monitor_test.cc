@@ -51,7 +51,8 @@ using conmon::Phase;
 using conmon::Reply;
 using conmon::Request;
 
-// Starts BUNDLE/command and leaves it behind, as `run --detach` does.
+// Starts BUNDLE/command and leaves it behind, as `run --detach` does. The command begins when the
+// script has ended, which closes its end of the FIFO: a shell collects a child that ends before.
 constexpr char kRuntime[] = R"(#!/bin/sh
 while [ $# -gt 0 ]; do
   case $1 in
@@ -62,8 +63,10 @@ while [ $# -gt 0 ]; do
 done
 if [ -e "$bundle/fail" ]; then echo "no such container" >&2; exit 1; fi
 exec 3<&0  # a shell gives what it leaves behind no input of its own accord
-/bin/sh "$bundle/command" <&3 3<&- &
+[ -p "$bundle/gate" ] || mkfifo "$bundle/gate"
+/bin/sh -c 'read _ < "$1/gate"; exec /bin/sh "$1/command"' sh "$bundle" <&3 3<&- &
 echo $! > "$pid_file"
+exec 4> "$bundle/gate"
 )";
 
 class MonitorTest : public testing::Test {

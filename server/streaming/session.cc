@@ -139,8 +139,9 @@ awaitable<void> Session::Watch(std::shared_ptr<Session> /*self*/) {
   MarkGone();
 }
 
+// The first reason to close stands: a later one gives no more time.
 void Session::CloseWithin(Clock::duration time) {
-  close_at_ = Clock::now() + time;
+  close_at_ = std::min(close_at_, Clock::now() + time);
   watch_.cancel();
 }
 

@@ -431,7 +431,7 @@ class PortFloodTest : public HostileTest {
       }
       return some;
     };
-    const Taken taken = Flood(connection.fd(), next, size_t{6} << 20U, kPatience);
+    const Taken taken = Flood(connection.fd(), next, size_t{3} << 20U, kPatience);
     EXPECT_FALSE(taken.closed) << "after " << taken.bytes << " bytes";
     EXPECT_GT(id, 50'000U) << "opened";
     EXPECT_LT(ResidentKb(), before + 2 * kMemoryKb);
