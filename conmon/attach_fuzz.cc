@@ -14,33 +14,17 @@
 
 #include "conmon/attach.h"
 #include "conmon/control.h"
+#include "conmon/fuzz_bytes.h"
 
 namespace {
 
 using davit::conmon::Attach;
 using davit::conmon::Fd;
+using davit::conmon::FuzzBytes;
 using davit::conmon::kMaxAttachStreams;
 using davit::conmon::kOutputs;
 using davit::conmon::Received;
 using davit::conmon::Request;
-
-// Takes the input apart.
-class Bytes {
- public:
-  Bytes(const uint8_t* data, size_t size) : at_(data), end_(data + size) {}
-  [[nodiscard]] bool empty() const { return at_ == end_; }
-  uint8_t Next() { return empty() ? uint8_t{0} : *at_++; }
-  std::string Some(size_t size) {
-    const size_t count = std::min(size, static_cast<size_t>(end_ - at_));
-    std::string some(reinterpret_cast<const char*>(at_), count);
-    at_ += count;
-    return some;
-  }
-
- private:
-  const uint8_t* at_;
-  const uint8_t* end_;
-};
 
 void MakePipe(Fd& reader, Fd& writer) {
   int ends[2];
@@ -123,7 +107,7 @@ struct Monitor {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   signal(SIGPIPE, SIG_IGN);  // the monitor blocks all signals
   Monitor monitor;
-  Bytes bytes(data, size);
+  FuzzBytes bytes(data, size);
   char drained[4096];
   while (!bytes.empty()) {
     const uint8_t what = bytes.Next();

@@ -17,12 +17,14 @@
 #include <cstring>
 #include <string>
 
+#include "conmon/fuzz_bytes.h"
 #include "conmon/log.h"
 #include "conmon/stream.h"
 
 namespace {
 
 using davit::conmon::Fd;
+using davit::conmon::FuzzBytes;
 using davit::conmon::Log;
 using davit::conmon::Stream;
 
@@ -35,24 +37,6 @@ void Require(bool condition) {
     std::abort();
   }
 }
-
-// Takes the input apart.
-class Bytes {
- public:
-  Bytes(const uint8_t* data, size_t size) : at_(data), end_(data + size) {}
-  [[nodiscard]] bool empty() const { return at_ == end_; }
-  uint8_t Next() { return empty() ? uint8_t{0} : *at_++; }
-  std::string Some(size_t size) {
-    const size_t count = std::min(size, static_cast<size_t>(end_ - at_));
-    std::string some(reinterpret_cast<const char*>(at_), count);
-    at_ += count;
-    return some;
-  }
-
- private:
-  const uint8_t* at_;
-  const uint8_t* end_;
-};
 
 // A directory of this process, in which the log is.
 class Directory {
@@ -178,7 +162,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   signal(SIGXFSZ, SIG_IGN);
   static const Directory directory;
   unlink(directory.log().c_str());
-  Bytes bytes(data, size);
+  FuzzBytes bytes(data, size);
   constexpr size_t kMaxLines[] = {1, 7, 100, 4096, 16384, 100'000};
   Container container(directory.log(), kMaxLines[bytes.Next() % 6]);
   const uint8_t limit = bytes.Next();

@@ -13,8 +13,9 @@
 //                version, code, signal, oom_kills, finished_ns, dropped_lines, dropped_bytes,
 //                journal_lost
 //   seccomp      with --seccomp: see SeccompHeader
-//   sc with --seccomp: where OCI runtimes send the descriptors of seccomp filters, as the
-//                runtime specification says of linux.seccomp.listenerPath; there until the end
+//   sc           with --seccomp: where OCI runtimes send the descriptors of seccomp filters, as the
+//                runtime specification says of linux.seccomp.listenerPath; there until the end. Its
+//                name is short because a socket's path must be (unix(7): 108 bytes)
 #pragma once
 
 #include <stddef.h>
