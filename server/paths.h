@@ -6,7 +6,7 @@
 //   <run>/davit.sock  lock
 //   <run>/sandboxes/<id>/{user,net,ipc,uts,pid}   namespace pins
 //                        {resolv.conf,hostname,hosts}  shm/ (tmpfs)  sys/
-//   <run>/containers/<id>/{bundle/config.json,rootfs/,pid,exit,ctl,exec/,mounts/,seccomp*}
+//   <run>/containers/<id>/{bundle/config.json,rootfs/,pid,exit,ctl,exec/,mounts/,seccomp,sc}
 //   <run>/runtime/<handler>/                   state of the OCI runtime
 #pragma once
 

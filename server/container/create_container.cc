@@ -18,6 +18,7 @@
 #include "base/status.h"
 #include "base/text.h"
 #include "base/time.h"
+#include "config/handler_settings.h"
 #include "image/image_config.h"
 #include "server/container/container_config.h"
 #include "server/container/container_rpcs.h"
@@ -163,11 +164,9 @@ absl::Status FillNodeInput(const Node& node, const Container::Record& record,
   input.cgroup_v2 = node.cgroups.mode() == CgroupMode::kV2;
   input.own_capabilities = node.own_capabilities;
   input.lowest_oom_score_adj = node.lowest_oom_score_adj;
-  const auto handler = node.config.runtime.handlers.find(record.handler());
-  if (handler != node.config.runtime.handlers.end()) {
-    input.privileged_without_host_devices = handler->second.privileged_without_host_devices;
-    input.allowed_annotations = handler->second.allowed_annotations;
-  }
+  const auto& handler = config::HandlerSettings(node.config.runtime, record.handler());
+  input.privileged_without_host_devices = handler.privileged_without_host_devices;
+  input.allowed_annotations = handler.allowed_annotations;
   ASSIGN_OR_RETURN(const auto runtime, node.runtimes.Find(record.handler()));
   input.recursive_read_only_mounts = runtime->features().recursive_read_only_mounts;
   return absl::OkStatus();

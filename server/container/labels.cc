@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "base/status.h"
+#include "config/handler_settings.h"
 #include "server/selinux/relabel.h"
 #include "server/spec/annotations.h"
 
@@ -17,20 +18,14 @@ constexpr std::array<const char*, 3> kSkip = {spec::kSkipRelabelAnnotation,
                                               "try-skip-volume-selinux-label.crio.io",
                                               "io.kubernetes.cri-o.TrySkipVolumeSELinuxLabel"};
 
-const config::RuntimeHandler* HandlerOf(const Node& node, const Container::Record& container) {
-  const auto& handlers = node.config.runtime.handlers;
-  const auto found = handlers.find(container.handler());
-  return found == handlers.end() ? nullptr : &found->second;
-}
-
 bool MaySkip(const Node& node, const Sandbox::Record& sandbox, const Container::Record& container) {
-  const config::RuntimeHandler* handler = HandlerOf(node, container);
+  const auto& allowed =
+      config::HandlerSettings(node.config.runtime, container.handler()).allowed_annotations;
   for (const auto* annotations :
        {&container.config().annotations(), &sandbox.config().annotations()}) {
     for (const char* key : kSkip) {
       const auto found = annotations->find(key);
-      if (handler != nullptr && found != annotations->end() &&
-          spec::IsAllowed(handler->allowed_annotations, key)) {
+      if (found != annotations->end() && spec::IsAllowed(allowed, key)) {
         return found->second == "true";
       }
     }
@@ -45,9 +40,9 @@ absl::StatusOr<selinux::Labels> LabelsOf(const Node& node, const Sandbox::Record
   if (node.selinux == nullptr || sandbox.selinux_level().empty()) {
     return selinux::Labels();
   }
-  const config::RuntimeHandler* handler = HandlerOf(node, container);
-  return node.selinux->OfContainer(sandbox.config(), container.config(), sandbox.selinux_level(),
-                                   handler != nullptr && handler->selinux_kvm);
+  return node.selinux->OfContainer(
+      sandbox.config(), container.config(), sandbox.selinux_level(),
+      config::HandlerSettings(node.config.runtime, container.handler()).selinux_kvm);
 }
 
 absl::Status RelabelSources(const Node& node, Context& ctx, const Sandbox::Record& sandbox,

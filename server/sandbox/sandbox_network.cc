@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/status.h"
 #include "base/text.h"
+#include "config/handler_settings.h"
 #include "network/host_ports/host_ports.h"
 #include "network/result.h"
 #include "server/paths.h"
@@ -27,10 +28,7 @@ std::vector<std::string> AllowedAnnotations(const Node& node, const Sandbox::Rec
   if (!runtime.ok()) {
     return {};
   }
-  const auto& handlers = node.config.runtime.handlers;
-  const auto handler = handlers.find((*runtime)->name());
-  return handler == handlers.end() ? std::vector<std::string>()
-                                   : handler->second.allowed_annotations;
+  return config::HandlerSettings(node.config.runtime, (*runtime)->name()).allowed_annotations;
 }
 
 std::vector<std::string> Listed(const std::string& text) {
