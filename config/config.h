@@ -19,6 +19,26 @@ struct RuntimeHandler {
   std::string root;  // its state directory; "" means <run>/runtime/<name>
   std::vector<std::string> allowed_annotations;
   bool privileged_without_host_devices = false;
+  std::string exec_cpu_affinity = {};  // "" | kFirstCpu
+};
+
+inline constexpr char kFirstCpu[] = "first";  // value of RuntimeHandler::exec_cpu_affinity
+
+// CPU resources of a container in the words of workload annotations; 0 and "" ask for nothing.
+struct WorkloadResources {
+  int64_t cpushares = 0;
+  int64_t cpuquota = 0;  // microseconds in each period; -1: no limit
+  int64_t cpuperiod = 0;
+  int64_t cpulimit = 0;  // thousandths of a CPU, from which the quota follows
+  std::string cpuset = {};
+};
+
+// Pods with the annotation `activation_annotation`, and what their containers get.
+struct Workload {
+  std::string activation_annotation = {};
+  std::string annotation_prefix = {};  // "": pods choose nothing themselves
+  std::vector<std::string> allowed_annotations = {};
+  WorkloadResources resources = {};
 };
 
 inline constexpr char kMonitorInPod[] = "pod";  // value of Runtime::monitor_cgroup
@@ -26,6 +46,7 @@ inline constexpr char kMonitorInPod[] = "pod";  // value of Runtime::monitor_cgr
 struct Runtime {
   std::string default_handler;                     // "" means crun where it can run here, else runc
   std::map<std::string, RuntimeHandler> handlers;  // "crun" and "runc" exist without being named
+  std::map<std::string, Workload> workloads;
   std::string monitor_path;  // "" means davit-conmon beside davit, then libexec, PATH
   std::string cgroup_manager = "cgroupfs";       // cgroupfs | systemd
   std::string default_cgroup_parent = "/davit";  // where the request names none

@@ -17,6 +17,33 @@ void VisitHandler(Visitor& v, RuntimeHandler& handler) {
           handler.allowed_annotations);
   v.Field("privileged_without_host_devices", "privileged containers get no devices of the host",
           handler.privileged_without_host_devices);
+  v.Field("exec_cpu_affinity",
+          "first: commands that are executed in a container run on the first CPU of its cpuset, "
+          "where it has one of its own; empty: on all of them",
+          handler.exec_cpu_affinity);
+}
+
+template <typename Visitor>
+void VisitWorkloadResources(Visitor& v, WorkloadResources& resources) {
+  v.Field("cpushares", "0: as the request says; so with all of them", resources.cpushares);
+  v.Field("cpuquota", "microseconds in each period; -1: no limit", resources.cpuquota);
+  v.Field("cpuperiod", "microseconds", resources.cpuperiod);
+  v.Field("cpulimit", "thousandths of a CPU, in place of a quota", resources.cpulimit);
+  v.Field("cpuset", "as 0-2,7; of the pod's infra process and monitors, too", resources.cpuset);
+}
+
+template <typename Visitor>
+void VisitWorkload(Visitor& v, Workload& workload) {
+  v.Field("activation_annotation", "pods with it, whatever its value, belong to the workload",
+          workload.activation_annotation);
+  v.Field("annotation_prefix",
+          "a pod's PREFIX/CONTAINER = {\"cpushares\": 512, …} goes before the resources below; "
+          "empty: none does",
+          workload.annotation_prefix);
+  v.Field("allowed_annotations", "that its pods may use, besides those of their handler",
+          workload.allowed_annotations);
+  v.Section("resources", "what its containers get in place of what their requests say",
+            [&](auto& inner) { VisitWorkloadResources(inner, workload.resources); });
 }
 
 template <typename Visitor>
@@ -32,6 +59,7 @@ void VisitRuntime(Visitor& v, Runtime& runtime) {
           runtime.default_handler);
   v.Field("handlers", "OCI runtimes by handler name; crun and runc exist without being named",
           runtime.handlers);
+  v.Field("workloads", "kinds of pods whose CPUs the node decides on, by name", runtime.workloads);
   v.Field("monitor_path", "empty: davit-conmon beside davit, then in libexec, then in PATH",
           runtime.monitor_path);
   v.Field("cgroup_manager", "cgroupfs, or systemd: what cgroupDriver of the kubelet is",

@@ -23,6 +23,7 @@
 #include "server/state/state_db.h"
 #include "server/update.h"
 #include "server/user_namespaces.h"
+#include "server/workloads.h"
 
 namespace davit::server {
 namespace {
@@ -189,6 +190,7 @@ absl::StatusOr<v1::RunPodSandboxResponse> RunPodSandbox(Node& node, Context& ctx
                                                         const v1::RunPodSandboxRequest& request) {
   RETURN_IF_ERROR(CheckPodConfig(request.config()));
   RETURN_IF_ERROR(node.runtimes.Find(request.runtime_handler()).status());
+  RETURN_IF_ERROR(WorkloadOf(node.config.runtime, request.config()).status());
   if (spec::HasUserNamespace(request.config())) {
     RETURN_IF_ERROR(UserNamespacesOf(node, request.runtime_handler()));
   }

@@ -114,7 +114,8 @@ absl::StatusOr<SpecOutput> BuildSpec(const SpecInput& input) {
 }
 
 absl::StatusOr<std::string> ExecProcess(const std::string& config_json,
-                                        const std::vector<std::string>& command, bool tty) {
+                                        const std::vector<std::string>& command, bool tty,
+                                        std::optional<int> cpu) {
   if (command.empty() || command[0].empty()) {
     return InvalidArgument("exec: the command is empty");
   }
@@ -134,6 +135,10 @@ absl::StatusOr<std::string> ExecProcess(const std::string& config_json,
   process.erase("consoleSize");
   if (tty && !HasEnv(process, "TERM=")) {
     process["env"].push_back("TERM=xterm");
+  }
+  if (cpu) {
+    // Not `initial`: runtimes fail where the cpuset that they are started in has no such CPU.
+    process["execCPUAffinity"] = {{"final", std::to_string(*cpu)}};
   }
   return DumpJson(process);
 }
