@@ -65,6 +65,8 @@ struct Runtime {
   std::vector<std::string> additional_devices;       // "HOST[:CONTAINER][:rwm]"
   std::vector<std::string> allowed_devices = {"/dev/fuse", "/dev/net/tun"};  // by annotation
   bool device_ownership_from_security_context = false;
+  std::string blockio_config;  // classes of block I/O; "": the node has none
+  bool ignore_missing_blockio_class = false;
   std::string log_directory = "/var/log/pods";  // for pods whose request names none
   int64_t max_log_line_bytes = 16384;
   int64_t log_rate_limit = 0;  // bytes a second of each container; 0: no limit

@@ -104,6 +104,8 @@ TEST(Load, Workloads) {
   const auto config = LoadText(R"(
 runtime:
   handlers: {crun: {exec_cpu_affinity: first}}
+  blockio_config: /etc/davit/blockio.yaml
+  ignore_missing_blockio_class: true
   workloads:
     management:
       activation_annotation: example.io/management
@@ -114,6 +116,8 @@ runtime:
                                "test.yaml");
   ASSERT_TRUE(config.ok()) << config.status();
   EXPECT_EQ(config->runtime.handlers.at("crun").exec_cpu_affinity, kFirstCpu);
+  EXPECT_EQ(config->runtime.blockio_config, "/etc/davit/blockio.yaml");
+  EXPECT_TRUE(config->runtime.ignore_missing_blockio_class);
   const Workload& workload = config->runtime.workloads.at("management");
   EXPECT_EQ(workload.activation_annotation, "example.io/management");
   EXPECT_EQ(workload.annotation_prefix, "resources.example.io");
@@ -147,6 +151,8 @@ TEST(Load, ChecksWorkloads) {
               HasSubstr("that of the workload v"));
   EXPECT_THAT(ErrorOf("runtime: {handlers: {x: {exec_cpu_affinity: last}}}\n"),
               HasSubstr("exec_cpu_affinity must be one of , first"));
+  EXPECT_THAT(ErrorOf("runtime: {blockio_config: blockio.yaml}\n"),
+              HasSubstr("runtime.blockio_config must be an absolute path"));
 }
 
 TEST(Load, AcceptsMountsAndDevicesOfTheNode) {

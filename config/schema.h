@@ -95,6 +95,14 @@ void VisitRuntime(Visitor& v, Runtime& runtime) {
   v.Field("device_ownership_from_security_context",
           "devices of a request belong to the user and group that the container runs as",
           runtime.device_ownership_from_security_context);
+  v.Field("blockio_config",
+          "YAML file of the block I/O classes that annotations may ask for; empty: the node has "
+          "none. Read for each container that asks",
+          runtime.blockio_config);
+  v.Field("ignore_missing_blockio_class",
+          "a container that asks for a class that the node does not have runs without, in place of "
+          "being refused",
+          runtime.ignore_missing_blockio_class);
   v.Field("log_directory", "for pods whose request names none", runtime.log_directory);
   v.Field("max_log_line_bytes", "longer lines are logged in parts", runtime.max_log_line_bytes);
   v.Field("log_rate_limit",

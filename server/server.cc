@@ -36,6 +36,7 @@
 #include "server/recovery.h"
 #include "server/sandbox/sandbox_network.h"
 #include "server/spec/apparmor.h"
+#include "server/spec/spec.h"
 #include "server/state/state_db.h"
 #include "server/stats/cpu_rates.h"
 #include "server/stats/writable_usage.h"
@@ -159,6 +160,9 @@ class Daemon {
     Context ctx(kProfileTime);
     if (const absl::Status loaded = spec::LoadDefaultAppArmorProfile(ctx); !loaded.ok()) {
       log::Warning("{}; containers run without a profile", Message(loaded));
+    }
+    if (const std::string& classes = config_.runtime.blockio_config; !classes.empty()) {
+      log::IfError(spec::CheckBlockIoFile(classes), "offer classes of block I/O");
     }
     ASSIGN_OR_RETURN(runtimes_, oci::RuntimeTable::Create(config_, *cgroups_));
     ASSIGN_OR_RETURN(monitor_path_,

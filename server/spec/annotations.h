@@ -10,9 +10,6 @@ namespace davit::server::spec {
 
 // Devices of the node: HOST[:CONTAINER][:rwm], comma-separated.
 inline constexpr char kDevicesAnnotation[] = "davit.io/devices";
-// A class of Intel RDT (resctrl).
-inline constexpr char kRdtAnnotation[] = "io.kubernetes.cri.rdt-class";
-
 // `allowed` is allowed_annotations of a runtime handler: names, or beginnings of names with "*".
 [[nodiscard]] bool IsAllowed(const std::vector<std::string>& allowed, const std::string& key);
 

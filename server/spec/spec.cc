@@ -27,6 +27,10 @@ absl::StatusOr<Json> BuildLinux(const SpecInput& input, const Capabilities& capa
   if (input.node.pids_limit > 0) {
     section["resources"]["pids"] = {{"limit", input.node.pids_limit}};
   }
+  ASSIGN_OR_RETURN(Json block_io, BuildBlockIo(input));
+  if (!block_io.is_null()) {
+    section["resources"]["blockIO"] = std::move(block_io);
+  }
   if (!input.cgroup.empty()) {
     section["cgroupsPath"] = input.cgroup;
   }

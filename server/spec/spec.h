@@ -125,6 +125,9 @@ absl::StatusOr<std::string> ExecProcess(const std::string& config_json,
 absl::StatusOr<std::string> UpdateResources(const runtime::v1::LinuxContainerResources& resources,
                                             bool cgroup_v2);
 
+// What is wrong with a file of block I/O classes (runtime.blockio_config).
+absl::Status CheckBlockIoFile(const std::string& path);
+
 // Sysctls of a pod: only those of namespaces the pod has for itself (net.*, kernel.shm*,
 // kernel.msg*, kernel.sem, fs.mqueue.*); others are InvalidArgument naming key and reason. Keys and
 // values are checked for characters that do not belong.
