@@ -67,6 +67,7 @@ struct Runtime {
   bool device_ownership_from_security_context = false;
   std::string blockio_config;  // classes of block I/O; "": the node has none
   bool ignore_missing_blockio_class = false;
+  std::string irqbalance_config;                // "": that of the distribution, if it is there
   std::string log_directory = "/var/log/pods";  // for pods whose request names none
   int64_t max_log_line_bytes = 16384;
   int64_t log_rate_limit = 0;  // bytes a second of each container; 0: no limit

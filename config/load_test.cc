@@ -153,6 +153,8 @@ TEST(Load, ChecksWorkloads) {
               HasSubstr("exec_cpu_affinity must be one of , first"));
   EXPECT_THAT(ErrorOf("runtime: {blockio_config: blockio.yaml}\n"),
               HasSubstr("runtime.blockio_config must be an absolute path"));
+  EXPECT_THAT(ErrorOf("runtime: {irqbalance_config: irqbalance}\n"),
+              HasSubstr("runtime.irqbalance_config must be an absolute path"));
 }
 
 TEST(Load, AcceptsMountsAndDevicesOfTheNode) {

@@ -103,6 +103,10 @@ void VisitRuntime(Visitor& v, Runtime& runtime) {
           "a container that asks for a class that the node does not have runs without, in place of "
           "being refused",
           runtime.ignore_missing_blockio_class);
+  v.Field("irqbalance_config",
+          "where irqbalance is told of CPUs that containers have without interrupts; empty: "
+          "/etc/sysconfig/irqbalance or /etc/default/irqbalance, whichever is there",
+          runtime.irqbalance_config);
   v.Field("log_directory", "for pods whose request names none", runtime.log_directory);
   v.Field("max_log_line_bytes", "longer lines are logged in parts", runtime.max_log_line_bytes);
   v.Field("log_rate_limit",

@@ -164,6 +164,7 @@ absl::Status ValidateRuntime(const Runtime& runtime) {
   }
   RETURN_IF_ERROR(ValidateWorkloads(runtime.workloads));
   RETURN_IF_ERROR(AbsoluteOrEmpty("runtime.blockio_config", runtime.blockio_config));
+  RETURN_IF_ERROR(AbsoluteOrEmpty("runtime.irqbalance_config", runtime.irqbalance_config));
   if (runtime.create_timeout < std::chrono::seconds(1)) {
     return InvalidArgument("runtime.create_timeout must be at least 1s");
   }

@@ -43,6 +43,8 @@ namespace davit::server {
 class StateDb;          // server/state/state_db.h
 class ExitWatcher;      // server/container/exit_watcher.h
 class ContainerEvents;  // server/events/container_events.h
+class IrqAffinity;      // server/irq_affinity.h
+class IsolatedCpus;     // server/cgroup/isolated_cpus.h
 class CpuRates;         // server/stats/cpu_rates.h
 class StorageHealth;    // server/storage_health.h
 class WritableUsage;    // server/stats/writable_usage.h
@@ -75,6 +77,8 @@ struct Node {
   const StorageHealth* health = nullptr;
   network::HostPorts* host_ports = nullptr;  // null: Davit publishes none
   absl::Status user_namespaces = {};         // why pods can have none of their own here
+  IrqAffinity* irqs = nullptr;               // null, in tests: the node's are left alone
+  IsolatedCpus* isolated_cpus = nullptr;
 };
 
 }  // namespace davit::server

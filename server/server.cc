@@ -22,14 +22,18 @@
 #include "base/log.h"
 #include "base/mapped_pages.h"
 #include "base/proc.h"
+#include "base/subprocess.h"
+#include "base/text.h"
 #include "image/policy/checker.h"
 #include "network/host_ports/host_ports.h"
 #include "server/cgroup/cgroup_manager.h"
+#include "server/cgroup/isolated_cpus.h"
 #include "server/container/exit_watcher.h"
 #include "server/events/container_events.h"
 #include "server/grpc/davit_service.h"
 #include "server/grpc/image_service.h"
 #include "server/grpc/runtime_service.h"
+#include "server/irq_affinity.h"
 #include "server/locks.h"
 #include "server/network_upkeep.h"
 #include "server/oci/monitor.h"
@@ -55,6 +59,7 @@ constexpr size_t kMaxCalls = 512;                // handlers that may wait at on
 constexpr auto kUsageRefresh = 10s;
 constexpr auto kShutdownGrace = 5s;
 constexpr auto kProfileTime = 30s;
+constexpr auto kRestartTime = 30s;
 
 // Threads come and go with the load; their arenas would stay. Two are enough for our allocation
 // rate and keep an idle daemon small.
@@ -78,6 +83,39 @@ absl::Status PrepareDirectories(const config::Config& config) {
   RETURN_IF_ERROR(MakeDirs(config.storage.root));
   RETURN_IF_ERROR(MakeDirs(config.storage.run));
   return MakeDirs(std::filesystem::path(config.socket).parent_path());
+}
+
+std::string IrqbalanceConfig(const config::Config& config) {
+  if (!config.runtime.irqbalance_config.empty()) {
+    return config.runtime.irqbalance_config;
+  }
+  for (const char* path : {"/etc/sysconfig/irqbalance", "/etc/default/irqbalance"}) {
+    if (PathExists(path)) {
+      return path;
+    }
+  }
+  return "";
+}
+
+// irqbalance has no word for reading its configuration again.
+absl::Status RestartIrqbalance() {
+  if (!PathExists("/run/systemd/system")) {
+    return FailedPrecondition("systemd does not run here; restart irqbalance by hand");
+  }
+  Context ctx(kRestartTime);
+  ASSIGN_OR_RETURN(const std::string systemctl, FindProgram("systemctl"));
+  ASSIGN_OR_RETURN(const RunResult result,
+                   davit::Run(ctx, {.argv = {systemctl, "try-restart", "irqbalance.service"},
+                                    .env = MinimalEnv()}));
+  return result.exit.code == 0 ? absl::OkStatus()
+                               : Internal("systemctl try-restart irqbalance.service: {}",
+                                          Printable(Trim(result.err)));
+}
+
+IrqAffinity::Options IrqOptions(const config::Config& config) {
+  return {.irqbalance_config = IrqbalanceConfig(config),
+          .state = JoinPath(config.storage.root, "irq-affinity.json"),
+          .restart_irqbalance = RestartIrqbalance};
 }
 
 // Everything the handlers use, in the order in which it must be made; destroyed in reverse.
@@ -181,6 +219,8 @@ class Daemon {
 
   absl::Status Wire() {
     exits_ = std::make_unique<ExitWatcher>();
+    irqs_.emplace(IrqOptions(config_));
+    isolated_cpus_.emplace(*cgroups_);
     usage_ = std::make_unique<WritableUsage>(*storage_, work_, kUsageRefresh);
     ASSIGN_OR_RETURN(streaming_, streaming::Server::Create(config_.streaming, work_));
     node_.reset(new Node{.config = config_,
@@ -209,7 +249,9 @@ class Daemon {
                          .lowest_oom_score_adj = LowestOomScoreAdj(),
                          .health = health_.get(),
                          .host_ports = &host_ports_,
-                         .user_namespaces = ProbeUserNamespaces(config_.storage.run)});
+                         .user_namespaces = ProbeUserNamespaces(config_.storage.run),
+                         .irqs = &*irqs_,
+                         .isolated_cpus = &*isolated_cpus_});
     log::IfError(node_->user_namespaces, "offer user namespaces to pods");
     exits_->Attach(*node_);
     return absl::OkStatus();
@@ -234,6 +276,8 @@ class Daemon {
   std::unique_ptr<ExitWatcher> exits_;
   std::unique_ptr<WritableUsage> usage_;
   CpuRates cpu_rates_;
+  std::optional<IrqAffinity> irqs_;
+  std::optional<IsolatedCpus> isolated_cpus_;
   ContainerEvents events_;
   std::unique_ptr<image::PolicyChecker> policy_;
   std::unique_ptr<streaming::Server> streaming_;

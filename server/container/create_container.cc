@@ -27,6 +27,7 @@
 #include "server/container/mapped_mounts.h"
 #include "server/container/mount_sources.h"
 #include "server/container/pid_namespace.h"
+#include "server/container/quiet_cpus.h"
 #include "server/container/rootfs_size.h"
 #include "server/container/teardown.h"
 #include "server/events/publish.h"
@@ -87,11 +88,12 @@ struct Creation {
   std::map<int, std::string> mapped_mounts;
 };
 
-// What the pod's workload makes of the CPUs that the request asks for.
+// What the pod's workload and annotations make of the CPUs that the request asks for.
 absl::Status DecideOnCpus(const config::Runtime& config, const v1::PodSandboxConfig& sandbox,
                           Container::Record& record) {
   v1::LinuxContainerResources resources = record.config().linux().resources();
   RETURN_IF_ERROR(ApplyWorkload(config, sandbox, record.config().metadata().name(), resources));
+  RETURN_IF_ERROR(ApplyQuietCpus(config, record.handler(), sandbox, resources));
   if (resources.ByteSizeLong() != 0) {
     *record.mutable_config()->mutable_linux()->mutable_resources() = std::move(resources);
   }

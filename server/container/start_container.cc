@@ -14,6 +14,7 @@
 #include "server/container/exit_watcher.h"
 #include "server/container/log_options.h"
 #include "server/container/monitor_cgroup.h"
+#include "server/container/quiet_cpus.h"
 #include "server/container/teardown.h"
 #include "server/events/publish.h"
 #include "server/oci/monitor.h"
@@ -122,6 +123,7 @@ absl::Status Run(Node& node, Context& ctx, const std::shared_ptr<Container>& con
   const auto record = container->record();
   ASSIGN_OR_RETURN(const auto runtime, node.runtimes.Find(record->handler()));
   RETURN_IF_ERROR(node.storage.MountRootfs(record->id(), {}).status());
+  RETURN_IF_ERROR(QuietBeforeStart(node, *record));
   ctx.SetStage("run OCI runtime " + runtime->name());
   oci::MonitorOptions options = ToMonitorOptions(node, *record, *runtime);
   RETURN_IF_ERROR(FillLogOptions(node, *record, options));
@@ -133,11 +135,14 @@ absl::Status Run(Node& node, Context& ctx, const std::shared_ptr<Container>& con
       "tell systemd the limits of container " + ShortId(record->id()));
   log::IfError(PlaceMonitor(node, *record, monitor.monitor_pid),
                "place the monitor of container " + ShortId(record->id()));
-  const absl::Status recorded = RecordRunning(node, container, monitor);
-  if (!recorded.ok()) {
+  absl::Status started = QuietAfterStart(node, *record);
+  if (started.ok()) {
+    started = RecordRunning(node, container, monitor);
+  }
+  if (!started.ok()) {
     Abandon(node, *record, monitor);
   }
-  return recorded;
+  return started;
 }
 
 // The end of a container that never ran, as `kubectl describe` shows it.

@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "base/status.h"
 #include "server/container/container_rpcs.h"
+#include "server/container/quiet_cpus.h"
 #include "server/paths.h"
 #include "server/spec/spec.h"
 #include "server/update.h"
@@ -95,13 +96,15 @@ absl::Status ApplyOomScore(const Node& node, const Container::Record& record,
   return absl::OkStatus();
 }
 
-// What the pod's workload decides on stays as it is, also when the kubelet hands out CPUs anew.
+// What the pod's workload decides on stays as it is, also when the kubelet hands out CPUs anew; and
+// what the container has by its pod's annotations.
 absl::StatusOr<v1::LinuxContainerResources> Allowed(const Node& node,
                                                     const Container::Record& record,
                                                     v1::LinuxContainerResources resources) {
   ASSIGN_OR_RETURN(const auto sandbox, node.sandboxes.Find(record.sandbox_id()));
   RETURN_IF_ERROR(ApplyWorkload(node.config.runtime, sandbox->record()->config(),
                                 record.config().metadata().name(), resources));
+  RETURN_IF_ERROR(KeepQuietCpus(node, record, resources));
   return resources;
 }
 

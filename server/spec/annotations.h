@@ -10,6 +10,11 @@ namespace davit::server::spec {
 
 // Devices of the node: HOST[:CONTAINER][:rwm], comma-separated.
 inline constexpr char kDevicesAnnotation[] = "davit.io/devices";
+// "disable": what latency-critical containers do without on CPUs of their own (docs/resources.md).
+inline constexpr char kCpuQuotaAnnotation[] = "cpu-quota.crio.io";
+inline constexpr char kLoadBalancingAnnotation[] = "cpu-load-balancing.crio.io";
+inline constexpr char kIrqAnnotation[] = "irq-load-balancing.crio.io";
+
 // `allowed` is allowed_annotations of a runtime handler: names, or beginnings of names with "*".
 [[nodiscard]] bool IsAllowed(const std::vector<std::string>& allowed, const std::string& key);
 
