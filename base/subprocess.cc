@@ -40,6 +40,7 @@ struct ChildPlan {
   const char* cwd = nullptr;
   bool new_session = false;
   std::vector<const char*> cgroup_procs;
+  std::vector<unsigned long> affinity;
   std::vector<FdMapping> fds;         // sources at first, private copies in the child
   std::vector<unsigned> gaps;         // pairs: first and last descriptor of each range not listed
   int above = 3;                      // higher than every target
@@ -110,6 +111,14 @@ bool ChildCgroup(ChildPlan& plan) {
   return true;
 }
 
+// CPUs that this cpuset has none of can be had later, in another one: no reason not to run.
+void ChildAffinity(const ChildPlan& plan) {
+  if (!plan.affinity.empty()) {
+    sched_setaffinity(0, plan.affinity.size() * sizeof(unsigned long),
+                      reinterpret_cast<const cpu_set_t*>(plan.affinity.data()));
+  }
+}
+
 Step RunChild(ChildPlan& plan) {
   if (!ChildSignals()) {
     return Step::kExec;
@@ -120,6 +129,7 @@ Step RunChild(ChildPlan& plan) {
   if (!ChildCgroup(plan)) {
     return Step::kCgroup;
   }
+  ChildAffinity(plan);
   if (!ChildFds(plan)) {
     return Step::kFds;
   }
@@ -209,6 +219,7 @@ ChildPlan MakePlan(const SpawnOptions& options, const std::vector<std::string>& 
   plan.env.push_back(nullptr);
   plan.cwd = options.cwd.c_str();
   plan.new_session = options.new_session;
+  plan.affinity = AffinityMask(options.cpus);
   for (const std::string& path : cgroup_procs) {
     plan.cgroup_procs.push_back(path.c_str());
   }

@@ -15,6 +15,7 @@
 #include "absl/status/statusor.h"
 
 #include "base/context.h"
+#include "base/cpus.h"
 #include "base/fd.h"
 
 namespace davit {
@@ -31,6 +32,7 @@ struct SpawnOptions {
   std::vector<FdMapping> fds = {};  // 0, 1, 2 not listed are /dev/null
   bool new_session = false;         // setsid
   std::string cgroup_procs = {};  // cgroup.procs files, one a line, to write itself to before exec
+  CpuSet cpus = {};  // affinity, as far as the cpuset has them; empty, or none of them: as we are
 };
 
 struct ExitStatus {

@@ -245,6 +245,23 @@ TEST(Subprocess, FindsPrograms) {
   EXPECT_TRUE(absl::IsNotFound(FindProgram("").status()));
 }
 
+TEST(Subprocess, RunsOnTheCpusOfItsOptions) {
+  const CpuSet all = GetAffinity(0).value_or(CpuSet());
+  const auto cpus = [](const CpuSet& wanted) {
+    SpawnOptions options = Shell("grep Cpus_allowed_list /proc/self/status");
+    options.cpus = wanted;
+    Context ctx(seconds(30));
+    const auto result = davit::Run(ctx, options);
+    EXPECT_OK(result);
+    return result.ok() ? result->out.substr(result->out.rfind('\t') + 1) : "";
+  };
+  EXPECT_EQ(cpus({}), CpuListText(all) + "\n");
+  EXPECT_EQ(cpus({*all.rbegin()}), std::to_string(*all.rbegin()) + "\n");
+  EXPECT_EQ(cpus({*all.begin(), kMaxCpus - 1}), std::to_string(*all.begin()) + "\n");
+  EXPECT_EQ(cpus({kMaxCpus - 1}), CpuListText(all) + "\n") << "none of them is there";
+  EXPECT_EQ(GetAffinity(0).value_or(CpuSet()), all);
+}
+
 TEST(Proc, StartTimeChildrenAndSession) {
   const auto child = Spawn(Shell("sleep 1000"));
   ASSERT_OK(child);

@@ -19,7 +19,27 @@ struct RuntimeHandler {
   std::string root;  // its state directory; "" means <run>/runtime/<name>
   std::vector<std::string> allowed_annotations;
   bool privileged_without_host_devices = false;
-  bool selinux_kvm = false;  // its containers are virtual machines: container_kvm_t
+  bool selinux_kvm = false;            // its containers are virtual machines: container_kvm_t
+  std::string exec_cpu_affinity = {};  // "" | kFirstCpu
+};
+
+inline constexpr char kFirstCpu[] = "first";  // value of RuntimeHandler::exec_cpu_affinity
+
+// CPU resources of a container in the words of workload annotations; 0 and "" ask for nothing.
+struct WorkloadResources {
+  int64_t cpushares = 0;
+  int64_t cpuquota = 0;  // microseconds in each period; -1: no limit
+  int64_t cpuperiod = 0;
+  int64_t cpulimit = 0;  // thousandths of a CPU, from which the quota follows
+  std::string cpuset = {};
+};
+
+// Pods with the annotation `activation_annotation`, and what their containers get.
+struct Workload {
+  std::string activation_annotation = {};
+  std::string annotation_prefix = {};  // "": pods choose nothing themselves
+  std::vector<std::string> allowed_annotations = {};
+  WorkloadResources resources = {};
 };
 
 inline constexpr char kMonitorInPod[] = "pod";  // value of Runtime::monitor_cgroup
@@ -27,6 +47,7 @@ inline constexpr char kMonitorInPod[] = "pod";  // value of Runtime::monitor_cgr
 struct Runtime {
   std::string default_handler;                     // "" means crun where it can run here, else runc
   std::map<std::string, RuntimeHandler> handlers;  // "crun" and "runc" exist without being named
+  std::map<std::string, Workload> workloads;
   std::string monitor_path;  // "" means davit-conmon beside davit, then libexec, PATH
   std::string cgroup_manager = "cgroupfs";       // cgroupfs | systemd
   std::string default_cgroup_parent = "/davit";  // where the request names none
@@ -46,8 +67,11 @@ struct Runtime {
   std::vector<std::string> allowed_devices = {"/dev/fuse", "/dev/net/tun"};  // by annotation
   bool device_ownership_from_security_context = false;
   bool selinux = false;
-  int selinux_category_range = 1024;            // levels of pods are pairs of so many
-  bool selinux_confine_host_network = false;    // else pods on the host's network are not confined
+  int selinux_category_range = 1024;          // levels of pods are pairs of so many
+  bool selinux_confine_host_network = false;  // else pods on the host's network are not confined
+  std::string blockio_config;                 // classes of block I/O; "": the node has none
+  bool ignore_missing_blockio_class = false;
+  std::string irqbalance_config;                // "": that of the distribution, if it is there
   std::string log_directory = "/var/log/pods";  // for pods whose request names none
   int64_t max_log_line_bytes = 16384;
   int64_t log_rate_limit = 0;  // bytes a second of each container; 0: no limit

@@ -174,16 +174,27 @@ class Reader {
 
   void Read(const YAML::Node& node, const std::string& key,
             std::map<std::string, RuntimeHandler>& out) {
+    ReadNamed(node, key, "handler", out, [](auto& v, auto& handler) { VisitHandler(v, handler); });
+  }
+
+  void Read(const YAML::Node& node, const std::string& key, std::map<std::string, Workload>& out) {
+    ReadNamed(node, key, "workload", out,
+              [](auto& v, auto& workload) { VisitWorkload(v, workload); });
+  }
+
+  template <typename T, typename Visit>
+  void ReadNamed(const YAML::Node& node, const std::string& key, const std::string& kind,
+                 std::map<std::string, T>& out, Visit visit) {
     if (!node.IsMap()) {
-      Fail(node, key, "must be a mapping of handler names to their settings");
+      Fail(node, key, "must be a mapping of " + kind + " names to their settings");
       return;
     }
     for (const auto& entry : node) {
-      if (!status_.ok() || !Scalar(entry.first, key, "a mapping of handler names")) {
+      if (!status_.ok() || !Scalar(entry.first, key, ("a mapping of " + kind + " names").c_str())) {
         return;
       }
       Reader inner(entry.second, file_, key + "." + entry.first.Scalar());
-      VisitHandler(inner, out[entry.first.Scalar()]);
+      visit(inner, out[entry.first.Scalar()]);
       Adopt(inner.Finish());
     }
   }

@@ -102,6 +102,63 @@ TEST(Load, ChecksValues) {
               HasSubstr("runtime.additional_devices"));
 }
 
+TEST(Load, Workloads) {
+  const auto config = LoadText(R"(
+runtime:
+  handlers: {crun: {exec_cpu_affinity: first}}
+  blockio_config: /etc/davit/blockio.yaml
+  ignore_missing_blockio_class: true
+  workloads:
+    management:
+      activation_annotation: example.io/management
+      annotation_prefix: resources.example.io
+      allowed_annotations: [davit.io/devices]
+      resources: {cpushares: 100, cpulimit: 500, cpuperiod: 50000, cpuset: "0-1,4"}
+)",
+                               "test.yaml");
+  ASSERT_TRUE(config.ok()) << config.status();
+  EXPECT_EQ(config->runtime.handlers.at("crun").exec_cpu_affinity, kFirstCpu);
+  EXPECT_EQ(config->runtime.blockio_config, "/etc/davit/blockio.yaml");
+  EXPECT_TRUE(config->runtime.ignore_missing_blockio_class);
+  const Workload& workload = config->runtime.workloads.at("management");
+  EXPECT_EQ(workload.activation_annotation, "example.io/management");
+  EXPECT_EQ(workload.annotation_prefix, "resources.example.io");
+  EXPECT_THAT(workload.allowed_annotations, testing::ElementsAre("davit.io/devices"));
+  EXPECT_EQ(workload.resources.cpushares, 100);
+  EXPECT_EQ(workload.resources.cpulimit, 500);
+  EXPECT_EQ(workload.resources.cpuperiod, 50000);
+  EXPECT_EQ(workload.resources.cpuset, "0-1,4");
+}
+
+TEST(Load, ChecksWorkloads) {
+  const auto error = [](const std::string& workload) {
+    return ErrorOf("runtime: {workloads: {w: " + workload + "}}\n");
+  };
+  EXPECT_THAT(error("{}"), HasSubstr("runtime.workloads.w.activation_annotation is missing"));
+  EXPECT_THAT(error("[]"), HasSubstr("runtime.workloads.w must be a mapping"));
+  EXPECT_THAT(error("{activation: a}"), HasSubstr("runtime.workloads.w.activation is not a key"));
+  EXPECT_THAT(error("{resources: {cpus: 1}}"), HasSubstr("workloads.w.resources.cpus"));
+  const auto resources = [&](const std::string& text) {
+    return error("{activation_annotation: a, resources: {" + text + "}}");
+  };
+  EXPECT_THAT(resources("cpushares: 1"), HasSubstr("w.resources.cpushares must be between 2"));
+  EXPECT_THAT(resources("cpuperiod: 999"), HasSubstr("w.resources.cpuperiod must be between"));
+  EXPECT_THAT(resources("cpuquota: -2"), HasSubstr("w.resources.cpuquota must be between -1"));
+  EXPECT_THAT(resources("cpuquota: 10"), HasSubstr("w.resources.cpuquota must be between 1000"));
+  EXPECT_THAT(resources("cpulimit: -5"), HasSubstr("w.resources.cpulimit must be between 1"));
+  EXPECT_THAT(resources("cpuquota: 5000, cpulimit: 5"), HasSubstr("cpuquota and cpulimit"));
+  EXPECT_THAT(resources("cpuset: 1-"), HasSubstr("w.resources.cpuset: \"1-\" is no list of CPUs"));
+  EXPECT_THAT(ErrorOf("runtime: {workloads: {v: {activation_annotation: a}, "
+                      "w: {activation_annotation: a}}}\n"),
+              HasSubstr("that of the workload v"));
+  EXPECT_THAT(ErrorOf("runtime: {handlers: {x: {exec_cpu_affinity: last}}}\n"),
+              HasSubstr("exec_cpu_affinity must be one of , first"));
+  EXPECT_THAT(ErrorOf("runtime: {blockio_config: blockio.yaml}\n"),
+              HasSubstr("runtime.blockio_config must be an absolute path"));
+  EXPECT_THAT(ErrorOf("runtime: {irqbalance_config: irqbalance}\n"),
+              HasSubstr("runtime.irqbalance_config must be an absolute path"));
+}
+
 TEST(Load, AcceptsMountsAndDevicesOfTheNode) {
   const auto config = LoadText(
       "runtime:\n  default_mounts: [\"/a:/b\", \"/a:/b:rw\"]\n"
@@ -137,6 +194,9 @@ TEST(Load, PrintedConfigurationLoadsBackTheSame) {
   config.runtime.default_sysctls = {{"net.core.somaxconn", "1024"}};
   config.runtime.handlers["kata"] = {
       .path = "/opt/kata", .root = "", .allowed_annotations = {"a", "b"}};
+  config.runtime.workloads["quiet"] = {.activation_annotation = "example.io/quiet",
+                                       .allowed_annotations = {"a"},
+                                       .resources = {.cpuquota = -1, .cpuset = "0-3"}};
   config.image.mirrors = {{.prefix = "docker.io", .endpoints = {"a:1", "b:2"}}};
   config.image.progress_timeout = std::chrono::milliseconds(1500);
   const std::string yaml = ToYaml(config);
@@ -145,6 +205,8 @@ TEST(Load, PrintedConfigurationLoadsBackTheSame) {
   EXPECT_EQ(ToYaml(*again), yaml);
   EXPECT_EQ(again->socket, config.socket);
   EXPECT_EQ(again->runtime.handlers.at("kata").allowed_annotations.size(), 2U);
+  EXPECT_EQ(again->runtime.workloads.at("quiet").resources.cpuquota, -1);
+  EXPECT_EQ(again->runtime.workloads.at("quiet").resources.cpuset, "0-3");
 }
 
 TEST(Load, DropInsWinByNameInOrder) {

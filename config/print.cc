@@ -68,16 +68,25 @@ class Printer {
   }
 
   void Put(const std::string& key, std::map<std::string, RuntimeHandler>& handlers) {
-    if (handlers.empty()) {
+    PutNamed(key, handlers, [](auto& v, auto& handler) { VisitHandler(v, handler); });
+  }
+
+  void Put(const std::string& key, std::map<std::string, Workload>& workloads) {
+    PutNamed(key, workloads, [](auto& v, auto& workload) { VisitWorkload(v, workload); });
+  }
+
+  template <typename T, typename Visit>
+  void PutNamed(const std::string& key, std::map<std::string, T>& values, Visit visit) {
+    if (values.empty()) {
       Line(key + ": {}");
       return;
     }
     Line(key + ":");
     indent_ += 2;
-    for (auto& [name, handler] : handlers) {
+    for (auto& [name, value] : values) {
       Line(Quoted(name) + ":");
       indent_ += 2;
-      VisitHandler(*this, handler);
+      visit(*this, value);
       indent_ -= 2;
     }
     indent_ -= 2;

@@ -19,6 +19,33 @@ void VisitHandler(Visitor& v, RuntimeHandler& handler) {
           handler.privileged_without_host_devices);
   v.Field("selinux_kvm", "its containers are virtual machines: SELinux type container_kvm_t",
           handler.selinux_kvm);
+  v.Field("exec_cpu_affinity",
+          "first: commands that are executed in a container run on the first CPU of its cpuset, "
+          "where it has one of its own; empty: on all of them",
+          handler.exec_cpu_affinity);
+}
+
+template <typename Visitor>
+void VisitWorkloadResources(Visitor& v, WorkloadResources& resources) {
+  v.Field("cpushares", "0: as the request says; so with all of them", resources.cpushares);
+  v.Field("cpuquota", "microseconds in each period; -1: no limit", resources.cpuquota);
+  v.Field("cpuperiod", "microseconds", resources.cpuperiod);
+  v.Field("cpulimit", "thousandths of a CPU, in place of a quota", resources.cpulimit);
+  v.Field("cpuset", "as 0-2,7; of the pod's infra process and monitors, too", resources.cpuset);
+}
+
+template <typename Visitor>
+void VisitWorkload(Visitor& v, Workload& workload) {
+  v.Field("activation_annotation", "pods with it, whatever its value, belong to the workload",
+          workload.activation_annotation);
+  v.Field("annotation_prefix",
+          "a pod's PREFIX/CONTAINER = {\"cpushares\": 512, …} goes before the resources below; "
+          "empty: none does",
+          workload.annotation_prefix);
+  v.Field("allowed_annotations", "that its pods may use, besides those of their handler",
+          workload.allowed_annotations);
+  v.Section("resources", "what its containers get in place of what their requests say",
+            [&](auto& inner) { VisitWorkloadResources(inner, workload.resources); });
 }
 
 template <typename Visitor>
@@ -34,6 +61,7 @@ void VisitRuntime(Visitor& v, Runtime& runtime) {
           runtime.default_handler);
   v.Field("handlers", "OCI runtimes by handler name; crun and runc exist without being named",
           runtime.handlers);
+  v.Field("workloads", "kinds of pods whose CPUs the node decides on, by name", runtime.workloads);
   v.Field("monitor_path", "empty: davit-conmon beside davit, then in libexec, then in PATH",
           runtime.monitor_path);
   v.Field("cgroup_manager", "cgroupfs, or systemd: what cgroupDriver of the kubelet is",
@@ -77,6 +105,18 @@ void VisitRuntime(Visitor& v, Runtime& runtime) {
   v.Field("selinux_confine_host_network",
           "SELinux confines containers on the host's network, too; else they are spc_t",
           runtime.selinux_confine_host_network);
+  v.Field("blockio_config",
+          "YAML file of the block I/O classes that annotations may ask for; empty: the node has "
+          "none. Read for each container that asks",
+          runtime.blockio_config);
+  v.Field("ignore_missing_blockio_class",
+          "a container that asks for a class that the node does not have runs without, in place of "
+          "being refused",
+          runtime.ignore_missing_blockio_class);
+  v.Field("irqbalance_config",
+          "where irqbalance is told of CPUs that containers have without interrupts; empty: "
+          "/etc/sysconfig/irqbalance or /etc/default/irqbalance, whichever is there",
+          runtime.irqbalance_config);
   v.Field("log_directory", "for pods whose request names none", runtime.log_directory);
   v.Field("max_log_line_bytes", "longer lines are logged in parts", runtime.max_log_line_bytes);
   v.Field("log_rate_limit",

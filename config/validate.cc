@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <array>
 #include <limits>
+#include <map>
 
+#include "base/cpus.h"
 #include "base/status.h"
 #include "base/text.h"
 #include "config/load.h"
@@ -96,6 +98,51 @@ absl::Status ValidateMonitorCgroup(const Runtime& runtime) {
   return absl::OkStatus();
 }
 
+absl::Status ValidateHandler(const std::string& name, const RuntimeHandler& handler) {
+  if (name.empty() || name.find('/') != std::string::npos || name.front() == '.') {
+    return InvalidArgument("runtime.handlers: \"{}\" cannot be a handler name", Printable(name));
+  }
+  RETURN_IF_ERROR(AbsoluteOrEmpty("runtime.handlers.*.root", handler.root));
+  return OneOf("runtime.handlers.*.exec_cpu_affinity", handler.exec_cpu_affinity,
+               std::array{"", kFirstCpu});
+}
+
+// What the kernel takes for a cgroup; 0 says nothing.
+absl::Status ValidateResources(const std::string& key, const WorkloadResources& resources) {
+  constexpr int64_t kMostMicroseconds = 1'000'000'000;
+  const auto within = [&key](const char* name, int64_t value, int64_t low, int64_t high) {
+    return value == 0 ? absl::OkStatus()
+                      : Between<int64_t>((key + "." + name).c_str(), value, low, high);
+  };
+  RETURN_IF_ERROR(within("cpushares", resources.cpushares, 2, 262'144));
+  RETURN_IF_ERROR(within("cpuperiod", resources.cpuperiod, 1000, 1'000'000));
+  RETURN_IF_ERROR(within("cpuquota", resources.cpuquota, resources.cpuquota < 0 ? -1 : 1000,
+                         kMostMicroseconds));
+  RETURN_IF_ERROR(within("cpulimit", resources.cpulimit, 1, kMaxCpus * int64_t{1000}));
+  if (resources.cpuquota != 0 && resources.cpulimit != 0) {
+    return InvalidArgument("{}: cpuquota and cpulimit say the same in two ways: leave one out",
+                           key);
+  }
+  return Annotate(ParseCpuList(resources.cpuset).status(), key + ".cpuset");
+}
+
+absl::Status ValidateWorkloads(const std::map<std::string, Workload>& workloads) {
+  std::map<std::string, std::string> by_annotation;
+  for (const auto& [name, workload] : workloads) {
+    const std::string key = "runtime.workloads." + Printable(name);
+    if (workload.activation_annotation.empty()) {
+      return InvalidArgument("{}.activation_annotation is missing: no pod would belong to it", key);
+    }
+    const auto [other, fresh] = by_annotation.emplace(workload.activation_annotation, name);
+    if (!fresh) {
+      return InvalidArgument("{}.activation_annotation is that of the workload {}, too", key,
+                             Printable(other->second));
+    }
+    RETURN_IF_ERROR(ValidateResources(key + ".resources", workload.resources));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status ValidateRuntime(const Runtime& runtime) {
   RETURN_IF_ERROR(AbsoluteOrEmpty("runtime.monitor_path", runtime.monitor_path));
   RETURN_IF_ERROR(
@@ -115,11 +162,11 @@ absl::Status ValidateRuntime(const Runtime& runtime) {
   }
   RETURN_IF_ERROR(ValidateHostThings(runtime));
   for (const auto& [name, handler] : runtime.handlers) {
-    if (name.empty() || name.find('/') != std::string::npos || name.front() == '.') {
-      return InvalidArgument("runtime.handlers: \"{}\" cannot be a handler name", Printable(name));
-    }
-    RETURN_IF_ERROR(AbsoluteOrEmpty("runtime.handlers.*.root", handler.root));
+    RETURN_IF_ERROR(ValidateHandler(name, handler));
   }
+  RETURN_IF_ERROR(ValidateWorkloads(runtime.workloads));
+  RETURN_IF_ERROR(AbsoluteOrEmpty("runtime.blockio_config", runtime.blockio_config));
+  RETURN_IF_ERROR(AbsoluteOrEmpty("runtime.irqbalance_config", runtime.irqbalance_config));
   if (runtime.create_timeout < std::chrono::seconds(1)) {
     return InvalidArgument("runtime.create_timeout must be at least 1s");
   }

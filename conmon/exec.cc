@@ -66,6 +66,16 @@ int WaitFor(pid_t pid) {
   return status;
 }
 
+// What goes with the good news: nothing, or why the process is not where it should be. Kernels
+// before 6.2 forget the affinity of who enters a cpuset, so it is set once more.
+void KeepOnCpu(const Options& options, pid_t pid, FixedText<128>* remark) {
+  const int error = options.cpu == UINT64_MAX ? 0 : PinToCpu(pid, options.cpu);
+  if (error != 0 && error != ESRCH) {
+    *remark << "cannot keep the process on CPU " << options.cpu << ": errno "
+            << static_cast<uint64_t>(error);
+  }
+}
+
 // All that is ours to collect, until the process itself; what it left behind is then somebody
 // else's.
 int CollectUntil(pid_t pid) {
@@ -98,7 +108,10 @@ void Follow(const Options& options, int socket, int listener) {
       return;
     }
   }
-  SendReport(socket, StartOutcome::kRunning, 0, static_cast<pid_t>(pid), "", terminal.get());
+  FixedText<128> remark;
+  KeepOnCpu(options, static_cast<pid_t>(pid), &remark);
+  SendReport(socket, StartOutcome::kRunning, 0, static_cast<pid_t>(pid), remark.text(),
+             terminal.get());
   terminal.Reset();
   WriteFile("/proc/self/oom_score_adj", "-1000");  // not before the runtime ran
   const ExitReport report = {kProtocolVersion, CollectUntil(static_cast<pid_t>(pid))};

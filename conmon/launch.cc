@@ -38,6 +38,11 @@ int Duplicate(const Fd& from, Fd* to) {
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
+  if (options.cpu != UINT64_MAX) {
+    // The process inherits it. Where this cpuset has no such CPU the container's may; from then on
+    // the process is kept there by others.
+    PinToCpu(0, options.cpu);
+  }
   if (dup2(stdio.in.get(), 0) >= 0 && dup2(stdio.out.get(), 1) >= 0 &&
       dup2(stdio.err.get(), 2) >= 0) {
     CloseFrom(3, -1);

@@ -134,6 +134,13 @@ TEST(Options, NeedsTheRequiredAndRefusesTheUnknown) {
   EXPECT_TRUE(options.tty);
   EXPECT_FALSE(options.stdin_open);
   EXPECT_EQ(options.max_line, 10U);
+  EXPECT_EQ(options.cpu, UINT64_MAX);
+  std::vector<std::string> pinned = good;
+  pinned.insert(pinned.end(), {"--cpu", "8191"});
+  EXPECT_EQ(parse(pinned, &options), "");
+  EXPECT_EQ(options.cpu, 8191U);
+  pinned.back() = "8192";
+  EXPECT_NE(parse(pinned, &options), "");
   Options other;
   EXPECT_NE(parse({"davit-conmon"}, &other), "");
   for (const std::vector<std::string>& extra : {std::vector<std::string>{"--nope"},

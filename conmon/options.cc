@@ -2,6 +2,7 @@
 #include "conmon/options.h"
 
 #include "conmon/protocol.h"
+#include "conmon/sys.h"
 #include "conmon/text.h"
 
 namespace davit::conmon {
@@ -43,6 +44,7 @@ uint64_t* NumberOption(Options& options, Text name) {
       {"--log-rate", &options.log_rate},
       {"--max-log-size", &options.max_log_size},
       {"--sync-fd", &options.sync_fd},
+      {"--cpu", &options.cpu},
   };
   for (const Row& row : rows) {
     if (Equal(name, row.name)) {
@@ -83,6 +85,9 @@ const char* Check(const Options& options) {
   if (options.max_line == 0 || options.max_line > kMaxLineLimit) {
     return "--max-line must be between 1 and 1048576";
   }
+  if (options.cpu != UINT64_MAX && options.cpu >= kMaxCpus) {
+    return "--cpu must be below 8192";
+  }
   return nullptr;
 }
 
@@ -101,7 +106,7 @@ const char* ParseOptions(int argc, char** argv, Options* options) {
       *text = argv[++i];
     } else if (uint64_t* number = NumberOption(*options, argv[i])) {
       if (!ParseNumber(argv[++i], number)) {
-        return "--max-line, --log-rate, --max-log-size and --sync-fd take numbers";
+        return "--max-line, --log-rate, --max-log-size, --sync-fd and --cpu take numbers";
       }
     } else {
       return "unknown option";

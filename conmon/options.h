@@ -24,6 +24,7 @@ struct Options {
   uint64_t log_rate = 0;          // bytes a second; 0: no limit
   uint64_t max_log_size = 0;      // bytes of the file; 0: no limit
   uint64_t sync_fd = UINT64_MAX;  // where the start report goes
+  uint64_t cpu = UINT64_MAX;      // --exec: where the process is to run; UINT64_MAX: anywhere
   bool systemd_cgroup = false;    // the runtime's flag of that name
   bool tty = false;
   bool stdin_open = false;

@@ -119,8 +119,8 @@ inline constexpr uint32_t kMaxSeccompCalls = 8192;
 // `davit-conmon --exec` calls the OCI runtime's `exec --detach` in its run directory, which belongs
 // to one exec, and collects the process: the runtime itself is gone while the process runs. stdin,
 // stdout and stderr are the process's (without a terminal). --sync-fd is a SOCK_SEQPACKET socket:
-// first a StartReport with its message, with a terminal that carries it as SCM_RIGHTS; then, when
-// the process has ended, an ExitReport.
+// first a StartReport with its message (of a process that runs: a remark for the log), with a
+// terminal that carries it as SCM_RIGHTS; then, when the process has ended, an ExitReport.
 struct ExitReport {
   uint32_t version;
   int32_t status;  // as wait(2) gives it

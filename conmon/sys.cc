@@ -68,6 +68,16 @@ uint64_t StartTimeOf(pid_t pid) {
   return size > 0 && StatField({buffer, static_cast<size_t>(size)}, 22, &value) ? value : 0;
 }
 
+int PinToCpu(pid_t thread, uint64_t cpu) {
+  constexpr uint64_t kBitsOfWord = sizeof(unsigned long) * 8;
+  unsigned long mask[kMaxCpus / kBitsOfWord] = {};
+  if (cpu >= kMaxCpus) {
+    return EINVAL;
+  }
+  mask[cpu / kBitsOfWord] = 1UL << (cpu % kBitsOfWord);
+  return syscall(SYS_sched_setaffinity, thread, sizeof(mask), mask) == 0 ? 0 : errno;
+}
+
 void CloseFrom(int first, int keep) {
   if (keep > first) {
     syscall(SYS_close_range, first, keep - 1, 0);

@@ -58,6 +58,10 @@ bool ReadNumberFile(const char* path, uint64_t* value);
 // Field 22 of /proc/PID/stat, 0 if there is no such process. A zombie still has it.
 uint64_t StartTimeOf(pid_t pid);
 
+inline constexpr uint64_t kMaxCpus = 8192;  // the largest NR_CPUS that the kernel can be built with
+// Keeps a thread (0: the caller) on one CPU, if its cpuset has it (else EINVAL).
+int PinToCpu(pid_t thread, uint64_t cpu);
+
 // Closes all descriptors from `first` on, but not `keep`.
 void CloseFrom(int first, int keep);
 bool SetNonBlocking(int fd);

@@ -49,6 +49,8 @@ class StateDb;                // server/state/state_db.h
 class ExitWatcher;            // server/container/exit_watcher.h
 class ForbiddenCallsWatcher;  // server/container/forbidden_calls.h
 class ContainerEvents;        // server/events/container_events.h
+class IrqAffinity;            // server/irq_affinity.h
+class IsolatedCpus;           // server/cgroup/isolated_cpus.h
 class CpuRates;               // server/stats/cpu_rates.h
 class StorageHealth;          // server/storage_health.h
 class WritableUsage;          // server/stats/writable_usage.h
@@ -84,6 +86,8 @@ struct Node {
   network::HostPorts* host_ports = nullptr;  // null: Davit publishes none
   selinux::Labeller* selinux = nullptr;      // null: nothing is labelled
   absl::Status user_namespaces = {};         // why pods can have none of their own here
+  IrqAffinity* irqs = nullptr;               // null, in tests: the node's are left alone
+  IsolatedCpus* isolated_cpus = nullptr;
 };
 
 }  // namespace davit::server

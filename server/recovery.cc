@@ -20,7 +20,9 @@
 #include "base/time.h"
 #include "server/container/exit_watcher.h"
 #include "server/container/forbidden_calls.h"
+#include "server/container/quiet_cpus.h"
 #include "server/container/teardown.h"
+#include "server/irq_affinity.h"
 #include "server/oci/monitor.h"
 #include "server/paths.h"
 #include "server/sandbox/infra_process.h"
@@ -164,6 +166,7 @@ absl::Status Recovery::FindRunning(const std::shared_ptr<Container>& container) 
   }
   log::IfError(node_.forbidden_calls.Watch(container),
                "watch container " + ShortId(container->id()));
+  ReclaimQuietCpus(node_, *container->record());
   return node_.exits.Watch(container, std::move(monitor->monitor_pidfd));
 }
 
@@ -273,6 +276,9 @@ absl::Status Recovery::Run() {
   }
   for (auto& record : all.containers) {
     LoadContainer(std::move(record));
+  }
+  if (node_.irqs != nullptr) {
+    log::IfError(node_.irqs->Restore(), "settle which CPUs are without interrupts");
   }
   // Listed now, while nothing new can be made; removed in the background.
   for (auto& leftover : FindLeftovers(node_)) {

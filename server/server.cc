@@ -22,15 +22,19 @@
 #include "base/log.h"
 #include "base/mapped_pages.h"
 #include "base/proc.h"
+#include "base/subprocess.h"
+#include "base/text.h"
 #include "image/policy/checker.h"
 #include "network/host_ports/host_ports.h"
 #include "server/cgroup/cgroup_manager.h"
+#include "server/cgroup/isolated_cpus.h"
 #include "server/container/exit_watcher.h"
 #include "server/container/forbidden_calls.h"
 #include "server/events/container_events.h"
 #include "server/grpc/davit_service.h"
 #include "server/grpc/image_service.h"
 #include "server/grpc/runtime_service.h"
+#include "server/irq_affinity.h"
 #include "server/locks.h"
 #include "server/network_upkeep.h"
 #include "server/oci/monitor.h"
@@ -38,6 +42,7 @@
 #include "server/sandbox/sandbox_network.h"
 #include "server/selinux/labeller.h"
 #include "server/spec/apparmor.h"
+#include "server/spec/spec.h"
 #include "server/state/state_db.h"
 #include "server/stats/cpu_rates.h"
 #include "server/stats/writable_usage.h"
@@ -56,6 +61,7 @@ constexpr size_t kMaxCalls = 512;                // handlers that may wait at on
 constexpr auto kUsageRefresh = 10s;
 constexpr auto kShutdownGrace = 5s;
 constexpr auto kProfileTime = 30s;
+constexpr auto kRestartTime = 30s;
 
 // Threads come and go with the load; their arenas would stay. Two are enough for our allocation
 // rate and keep an idle daemon small.
@@ -95,6 +101,39 @@ absl::StatusOr<std::unique_ptr<selinux::Labeller>> MakeLabeller(const config::Ru
     return std::unique_ptr<selinux::Labeller>();
   }
   return labeller;
+}
+
+std::string IrqbalanceConfig(const config::Config& config) {
+  if (!config.runtime.irqbalance_config.empty()) {
+    return config.runtime.irqbalance_config;
+  }
+  for (const char* path : {"/etc/sysconfig/irqbalance", "/etc/default/irqbalance"}) {
+    if (PathExists(path)) {
+      return path;
+    }
+  }
+  return "";
+}
+
+// irqbalance has no word for reading its configuration again.
+absl::Status RestartIrqbalance() {
+  if (!PathExists("/run/systemd/system")) {
+    return FailedPrecondition("systemd does not run here; restart irqbalance by hand");
+  }
+  Context ctx(kRestartTime);
+  ASSIGN_OR_RETURN(const std::string systemctl, FindProgram("systemctl"));
+  ASSIGN_OR_RETURN(const RunResult result,
+                   davit::Run(ctx, {.argv = {systemctl, "try-restart", "irqbalance.service"},
+                                    .env = MinimalEnv()}));
+  return result.exit.code == 0 ? absl::OkStatus()
+                               : Internal("systemctl try-restart irqbalance.service: {}",
+                                          Printable(Trim(result.err)));
+}
+
+IrqAffinity::Options IrqOptions(const config::Config& config) {
+  return {.irqbalance_config = IrqbalanceConfig(config),
+          .state = JoinPath(config.storage.root, "irq-affinity.json"),
+          .restart_irqbalance = RestartIrqbalance};
 }
 
 // Everything the handlers use, in the order in which it must be made; destroyed in reverse.
@@ -183,6 +222,9 @@ class Daemon {
     if (const absl::Status loaded = spec::LoadDefaultAppArmorProfile(ctx); !loaded.ok()) {
       log::Warning("{}; containers run without a profile", Message(loaded));
     }
+    if (const std::string& classes = config_.runtime.blockio_config; !classes.empty()) {
+      log::IfError(spec::CheckBlockIoFile(classes), "offer classes of block I/O");
+    }
     ASSIGN_OR_RETURN(runtimes_, oci::RuntimeTable::Create(config_, *cgroups_));
     ASSIGN_OR_RETURN(monitor_path_,
                      FindHelperProgram(oci::kMonitorProgram, config_.runtime.monitor_path));
@@ -200,6 +242,8 @@ class Daemon {
 
   absl::Status Wire() {
     exits_ = std::make_unique<ExitWatcher>();
+    irqs_.emplace(IrqOptions(config_));
+    isolated_cpus_.emplace(*cgroups_);
     usage_ = std::make_unique<WritableUsage>(*storage_, work_, kUsageRefresh);
     ASSIGN_OR_RETURN(streaming_, streaming::Server::Create(config_.streaming, work_));
     node_.reset(new Node{.config = config_,
@@ -231,7 +275,9 @@ class Daemon {
                          .health = health_.get(),
                          .host_ports = &host_ports_,
                          .selinux = labeller_.get(),
-                         .user_namespaces = ProbeUserNamespaces(config_.storage.run)});
+                         .user_namespaces = ProbeUserNamespaces(config_.storage.run),
+                         .irqs = &*irqs_,
+                         .isolated_cpus = &*isolated_cpus_});
     log::IfError(node_->user_namespaces, "offer user namespaces to pods");
     exits_->Attach(*node_);
     forbidden_calls_.Attach(*node_);
@@ -260,6 +306,8 @@ class Daemon {
   ForbiddenCallsWatcher forbidden_calls_;
   std::unique_ptr<WritableUsage> usage_;
   CpuRates cpu_rates_;
+  std::optional<IrqAffinity> irqs_;
+  std::optional<IsolatedCpus> isolated_cpus_;
   ContainerEvents events_;
   std::unique_ptr<image::PolicyChecker> policy_;
   std::unique_ptr<streaming::Server> streaming_;

@@ -29,6 +29,7 @@
 #include "server/container/mount_sources.h"
 #include "server/container/own_mounts.h"
 #include "server/container/pid_namespace.h"
+#include "server/container/quiet_cpus.h"
 #include "server/container/rootfs_size.h"
 #include "server/container/teardown.h"
 #include "server/events/publish.h"
@@ -44,6 +45,7 @@
 #include "server/spec/spec.h"
 #include "server/state/state_db.h"
 #include "server/update.h"
+#include "server/workloads.h"
 
 namespace davit::server {
 namespace {
@@ -93,6 +95,18 @@ struct Creation {
   selinux::Labels labels;
 };
 
+// What the pod's workload and annotations make of the CPUs that the request asks for.
+absl::Status DecideOnCpus(const config::Runtime& config, const v1::PodSandboxConfig& sandbox,
+                          Container::Record& record) {
+  v1::LinuxContainerResources resources = record.config().linux().resources();
+  RETURN_IF_ERROR(ApplyWorkload(config, sandbox, record.config().metadata().name(), resources));
+  RETURN_IF_ERROR(ApplyQuietCpus(config, record.handler(), sandbox, resources));
+  if (resources.ByteSizeLong() != 0) {
+    *record.mutable_config()->mutable_linux()->mutable_resources() = std::move(resources);
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<std::shared_ptr<const Container::Record>> NewRecord(
     const Creation& creation, Context& ctx, const v1::ContainerConfig& config,
     const std::string& name) {
@@ -105,6 +119,9 @@ absl::StatusOr<std::shared_ptr<const Container::Record>> NewRecord(
   record->set_boot_id(BootId());
   record->set_created_at(NowNanos());
   *record->mutable_config() = config;
+  ASSIGN_OR_RETURN(const auto runtime, creation.node.runtimes.Find(sandbox.runtime_handler()));
+  record->set_handler(runtime->name());
+  RETURN_IF_ERROR(DecideOnCpus(creation.node.config.runtime, sandbox.config(), *record));
   RETURN_IF_ERROR(ResolveImageVolumes(creation.node, ctx, sandbox.config().metadata().namespace_(),
                                       *record->mutable_config()));
   record->set_image_id(creation.image->id);
@@ -112,8 +129,6 @@ absl::StatusOr<std::shared_ptr<const Container::Record>> NewRecord(
                                                         : creation.image->digests.front());
   ASSIGN_OR_RETURN(std::string log_path, LogPath(sandbox.log_directory(), config.log_path()));
   record->set_log_path(std::move(log_path));
-  ASSIGN_OR_RETURN(const auto runtime, creation.node.runtimes.Find(sandbox.runtime_handler()));
-  record->set_handler(runtime->name());
   record->set_cgroup(creation.node.cgroup_manager.ContainerCgroup(sandbox.cgroup(), record->id()));
   return record;
 }
@@ -164,9 +179,11 @@ absl::Status FillNodeInput(const Node& node, const Container::Record& record,
   input.cgroup_v2 = node.cgroups.mode() == CgroupMode::kV2;
   input.own_capabilities = node.own_capabilities;
   input.lowest_oom_score_adj = node.lowest_oom_score_adj;
-  const auto& handler = config::HandlerSettings(node.config.runtime, record.handler());
-  input.privileged_without_host_devices = handler.privileged_without_host_devices;
-  input.allowed_annotations = handler.allowed_annotations;
+  input.privileged_without_host_devices =
+      config::HandlerSettings(node.config.runtime, record.handler())
+          .privileged_without_host_devices;
+  input.allowed_annotations =
+      AllowedAnnotations(node.config.runtime, record.handler(), input.sandbox);
   ASSIGN_OR_RETURN(const auto runtime, node.runtimes.Find(record.handler()));
   input.recursive_read_only_mounts = runtime->features().recursive_read_only_mounts;
   return absl::OkStatus();
@@ -255,11 +272,10 @@ absl::Status WriteSpec(Creation& creation, Container& container) {
 absl::StatusOr<storage::RootfsSpec> PlanRootfs(const Creation& creation,
                                                const Container::Record& record) {
   storage::RootfsSpec rootfs{.mappings = PodIdMappings(creation.sandbox->config())};
-  const auto& handlers = creation.node.config.runtime.handlers;
-  if (const auto handler = handlers.find(record.handler()); handler != handlers.end()) {
-    ASSIGN_OR_RETURN(rootfs.size_limit, RootfsSize(creation.sandbox->config(), record.config(),
-                                                   handler->second.allowed_annotations));
-  }
+  const auto& sandbox = creation.sandbox->config();
+  ASSIGN_OR_RETURN(rootfs.size_limit, RootfsSize(sandbox, record.config(),
+                                                 AllowedAnnotations(creation.node.config.runtime,
+                                                                    record.handler(), sandbox)));
   return rootfs;
 }
 

@@ -12,6 +12,8 @@
 #include "base/log.h"
 #include "base/status.h"
 #include "server/container/container_rpcs.h"
+#include "server/container/exec_cpu.h"
+#include "server/container/monitor_cgroup.h"
 #include "server/container/running.h"
 #include "server/container/stream_request.h"
 #include "server/oci/exec_monitor.h"
@@ -63,10 +65,12 @@ absl::StatusOr<std::unique_ptr<streaming::Endpoint>> Start(Node& node, Context& 
   oci::ExecStart start;
   start.monitor_path = node.monitor_path;
   start.streams = command.streams;
+  start.cpu = ExecCpu(node.config.runtime, *record);
   ASSIGN_OR_RETURN(start.process_json,
-                   spec::ExecProcess(config, command.words, command.streams.tty));
+                   spec::ExecProcess(config, command.words, command.streams.tty, start.cpu));
   ASSIGN_OR_RETURN(auto exec, oci::StartExec(ctx, *runtime, record->id(),
                                              paths.ExecScratch(record->id()), start));
+  ConfineMonitor(node, *record, exec->monitor_pid());
   return std::make_unique<ExecEndpoint>(std::move(exec));
 }
 

@@ -9,6 +9,7 @@
 #include "base/status.h"
 #include "base/text.h"
 #include "server/container/container_rpcs.h"
+#include "server/container/exec_cpu.h"
 #include "server/container/running.h"
 #include "server/paths.h"
 #include "server/spec/spec.h"
@@ -27,7 +28,9 @@ absl::StatusOr<oci::ExecResult> Exec(Node& node, Context& ctx, const Container& 
   ASSIGN_OR_RETURN(const auto runtime, node.runtimes.Find(record->handler()));
   ASSIGN_OR_RETURN(const std::string config, ReadFile(paths.SpecFile(record->id())));
   oci::ExecOptions options;
-  ASSIGN_OR_RETURN(options.process_json, spec::ExecProcess(config, command, /*tty=*/false));
+  options.cpu = ExecCpu(node.config.runtime, *record);
+  ASSIGN_OR_RETURN(options.process_json,
+                   spec::ExecProcess(config, command, /*tty=*/false, options.cpu));
   const std::string scratch = paths.ExecScratch(record->id());
   RETURN_IF_ERROR(MakeDirs(scratch));
   return runtime->Exec(ctx, record->id(), scratch, options);

@@ -10,6 +10,7 @@
 #include "config/handler_settings.h"
 #include "server/selinux/relabel.h"
 #include "server/spec/annotations.h"
+#include "server/workloads.h"
 
 namespace davit::server {
 namespace {
@@ -19,8 +20,8 @@ constexpr std::array<const char*, 3> kSkip = {spec::kSkipRelabelAnnotation,
                                               "io.kubernetes.cri-o.TrySkipVolumeSELinuxLabel"};
 
 bool MaySkip(const Node& node, const Sandbox::Record& sandbox, const Container::Record& container) {
-  const auto& allowed =
-      config::HandlerSettings(node.config.runtime, container.handler()).allowed_annotations;
+  const auto allowed =
+      AllowedAnnotations(node.config.runtime, container.handler(), sandbox.config());
   for (const auto* annotations :
        {&container.config().annotations(), &sandbox.config().annotations()}) {
     for (const char* key : kSkip) {

@@ -8,8 +8,8 @@
 #include "base/quantity.h"
 #include "base/status.h"
 #include "base/text.h"
-#include "config/handler_settings.h"
 #include "server/spec/annotations.h"
+#include "server/workloads.h"
 
 namespace davit::server {
 namespace {
@@ -57,7 +57,7 @@ void AddField(std::string& fields, const char* name, const std::string& value) {
 absl::StatusOr<LogLimits> LogLimitsOf(const config::Runtime& config, const std::string& handler,
                                       const v1::PodSandboxConfig& sandbox,
                                       const v1::ContainerConfig& container) {
-  const auto& allowed_annotations = config::HandlerSettings(config, handler).allowed_annotations;
+  const std::vector<std::string> allowed_annotations = AllowedAnnotations(config, handler, sandbox);
   LogLimits limits;
   ASSIGN_OR_RETURN(limits.rate,
                    Limit(config.log_rate_limit, Annotation(sandbox, container, kLogRateAnnotation),

@@ -3,7 +3,10 @@
 
 #include <string>
 
+#include "base/id.h"
+#include "base/log.h"
 #include "base/status.h"
+#include "server/workloads.h"
 
 namespace davit::server {
 namespace {
@@ -22,7 +25,24 @@ absl::StatusOr<std::string> MonitorCgroup(const Node& node, const Container::Rec
 
 absl::Status PlaceMonitor(const Node& node, const Container::Record& record, pid_t monitor) {
   ASSIGN_OR_RETURN(const std::string cgroup, MonitorCgroup(node, record));
-  return cgroup.empty() ? absl::OkStatus() : node.cgroup_manager.Adopt(cgroup, monitor);
+  if (!cgroup.empty()) {
+    RETURN_IF_ERROR(node.cgroup_manager.Adopt(cgroup, monitor));
+  }
+  // Not before: kernels before 6.2 forget the affinity of who enters a cpuset.
+  ConfineMonitor(node, record, monitor);
+  return absl::OkStatus();
+}
+
+void ConfineMonitor(const Node& node, const Container::Record& record, pid_t monitor) {
+  if (node.config.runtime.workloads.empty()) {
+    return;
+  }
+  const auto sandbox = node.sandboxes.Find(record.sandbox_id());
+  const absl::Status confined =
+      sandbox.ok() ? ConfineToWorkload(node.config.runtime, (*sandbox)->record()->config(), monitor)
+                   : sandbox.status();
+  log::IfError(confined, "keep the monitor of container " + ShortId(record.id()) +
+                             " on the CPUs of its workload");
 }
 
 absl::Status RemoveMonitorCgroup(const Node& node, const Container::Record& record) {

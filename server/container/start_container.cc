@@ -15,6 +15,7 @@
 #include "server/container/forbidden_calls.h"
 #include "server/container/log_options.h"
 #include "server/container/monitor_cgroup.h"
+#include "server/container/quiet_cpus.h"
 #include "server/container/teardown.h"
 #include "server/events/publish.h"
 #include "server/oci/monitor.h"
@@ -130,6 +131,7 @@ absl::Status Run(Node& node, Context& ctx, const std::shared_ptr<Container>& con
   RETURN_IF_ERROR(
       node.storage.MountRootfs(record->id(), {.selinux_label = record->selinux_mount_label()})
           .status());
+  RETURN_IF_ERROR(QuietBeforeStart(node, *record));
   ctx.SetStage("run OCI runtime " + runtime->name());
   oci::MonitorOptions options = ToMonitorOptions(node, *record, *runtime);
   RETURN_IF_ERROR(FillLogOptions(node, *record, options));
@@ -141,11 +143,14 @@ absl::Status Run(Node& node, Context& ctx, const std::shared_ptr<Container>& con
       "tell systemd the limits of container " + ShortId(record->id()));
   log::IfError(PlaceMonitor(node, *record, monitor.monitor_pid),
                "place the monitor of container " + ShortId(record->id()));
-  const absl::Status recorded = RecordRunning(node, container, monitor);
-  if (!recorded.ok()) {
+  absl::Status started = QuietAfterStart(node, *record);
+  if (started.ok()) {
+    started = RecordRunning(node, container, monitor);
+  }
+  if (!started.ok()) {
     Abandon(node, *record, monitor);
   }
-  return recorded;
+  return started;
 }
 
 // The end of a container that never ran, as `kubectl describe` shows it.

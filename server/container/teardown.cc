@@ -9,6 +9,7 @@
 #include "base/status.h"
 #include "server/container/monitor_cgroup.h"
 #include "server/container/own_mounts.h"
+#include "server/container/quiet_cpus.h"
 #include "server/container/stop.h"
 #include "server/events/publish.h"
 #include "server/paths.h"
@@ -71,6 +72,7 @@ absl::Status ReleaseContainer(Node& node, Context& ctx, Container& container) {
     RETURN_IF_ERROR(DeleteRuntimeState(node, ctx, *container.record()));
     RETURN_IF_ERROR(node.cgroup_manager.Remove(container.record()->cgroup()));
     RETURN_IF_ERROR(RemoveMonitorCgroup(node, *container.record()));
+    RETURN_IF_ERROR(ReleaseQuietCpus(node, *container.record()));
     RETURN_IF_ERROR(Update(node, container, [](auto& next) { next.set_runtime_state(false); }));
   }
   ctx.SetStage("unmount own copies of mounts");

@@ -8,9 +8,11 @@
 #include "base/json.h"
 #include "base/status.h"
 #include "server/container/container_rpcs.h"
+#include "server/container/quiet_cpus.h"
 #include "server/paths.h"
 #include "server/spec/spec.h"
 #include "server/update.h"
+#include "server/workloads.h"
 
 namespace davit::server {
 namespace {
@@ -94,6 +96,18 @@ absl::Status ApplyOomScore(const Node& node, const Container::Record& record,
   return absl::OkStatus();
 }
 
+// What the pod's workload decides on stays as it is, also when the kubelet hands out CPUs anew; and
+// what the container has by its pod's annotations.
+absl::StatusOr<v1::LinuxContainerResources> Allowed(const Node& node,
+                                                    const Container::Record& record,
+                                                    v1::LinuxContainerResources resources) {
+  ASSIGN_OR_RETURN(const auto sandbox, node.sandboxes.Find(record.sandbox_id()));
+  RETURN_IF_ERROR(ApplyWorkload(node.config.runtime, sandbox->record()->config(),
+                                record.config().metadata().name(), resources));
+  RETURN_IF_ERROR(KeepQuietCpus(node, record, resources));
+  return resources;
+}
+
 }  // namespace
 
 absl::StatusOr<v1::UpdateContainerResourcesResponse> UpdateContainerResources(
@@ -105,9 +119,10 @@ absl::StatusOr<v1::UpdateContainerResourcesResponse> UpdateContainerResources(
   }
   absl::MutexLock lock(&container->op_mutex);
   const auto record = container->record();
-  RETURN_IF_ERROR(Apply(node, ctx, *record, request.linux()));
-  RETURN_IF_ERROR(ApplyOomScore(node, *record, request.linux()));
-  const auto merged = Merge(record->config().linux().resources(), request.linux());
+  ASSIGN_OR_RETURN(const auto resources, Allowed(node, *record, request.linux()));
+  RETURN_IF_ERROR(Apply(node, ctx, *record, resources));
+  RETURN_IF_ERROR(ApplyOomScore(node, *record, resources));
+  const auto merged = Merge(record->config().linux().resources(), resources);
   RETURN_IF_ERROR(Update(node, *container, [&merged](auto& next) {
     *next.mutable_config()->mutable_linux()->mutable_resources() = merged;
   }));

@@ -169,6 +169,9 @@ absl::StatusOr<Process> SpawnMonitor(const Runtime& runtime, const std::string& 
   if (start.streams.tty) {
     spawn.argv.emplace_back("--tty");
   }
+  if (start.cpu) {
+    spawn.argv.insert(spawn.argv.end(), {"--cpu", std::to_string(*start.cpu)});
+  }
   spawn.env = MinimalEnv();
   spawn.fds = {{report, kReportFd}};
   for (const auto& [fd, number] :
@@ -272,6 +275,9 @@ absl::StatusOr<std::unique_ptr<RunningExec>> StartExec(Context& ctx, const Runti
   if (!status.ok()) {
     Abort(monitor);
     return status;
+  }
+  if (!report->message.empty()) {
+    log::Warning("{}: {}", what, Printable(report->message));
   }
   auto exec = std::make_unique<RunningExec>(std::move(monitor), std::move(ours));
   exec->in = std::move(prepared.in);

@@ -31,6 +31,7 @@ struct ExecStart {
   std::string monitor_path;
   std::string process_json;  // an OCI process object; its `terminal` agrees with streams.tty
   ExecStreams streams;
+  std::optional<int> cpu = {};  // as ExecOptions::cpu
 };
 
 // A process that runs. Its end is waited for through exit_fd, or a zombie stays.
@@ -45,6 +46,7 @@ class RunningExec {
   UniqueFd err;
   UniqueFd terminal;  // one more, for its size
 
+  [[nodiscard]] pid_t monitor_pid() const { return monitor_.pid(); }
   // Readable when the process has ended and its monitor, too.
   [[nodiscard]] int exit_fd() const { return monitor_.pidfd(); }
   // Then: the exit code, 128 + N for a signal; collects the monitor. Nothing: it runs. Internal if

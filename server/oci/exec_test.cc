@@ -7,6 +7,7 @@
 
 #include <gtest/gtest.h>
 
+#include "base/cpus.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "base/proc.h"
@@ -151,6 +152,53 @@ TEST_P(ExecTest, TheProcessGetsThreeDescriptors) {
   const auto result = Shell(ctx_, "ls /proc/self/fd");
   ASSERT_TRUE(result.ok()) << result.status();
   EXPECT_EQ(result->out, "0\n1\n2\n3\n") << "3 is the directory being read";
+}
+
+constexpr char kAllowedCpus[] = "grep Cpus_allowed_list /proc/self/status";
+
+std::string AllowedCpus(const CpuSet& cpus) {
+  return "Cpus_allowed_list:\t" + CpuListText(cpus) + "\n";
+}
+
+TEST_P(ExecTest, RunsOnOneCpuIfAsked) {
+  const CpuSet all = GetAffinity(0).value_or(CpuSet());
+  if (all.size() < 2) {
+    GTEST_SKIP() << "needs two CPUs";
+  }
+  EXPECT_EQ(Shell(ctx_, kAllowedCpus)->out, AllowedCpus(all));
+  for (const int cpu : {*all.begin(), *all.rbegin()}) {
+    // A moment later: kernels before 6.2 let it begin anywhere.
+    const auto result = container_->Exec(
+        ctx_, {"sh", "-c", std::string("sleep 0.2; ") + kAllowedCpus}, 16U << 20U, cpu);
+    ASSERT_TRUE(result.ok()) << result.status();
+    EXPECT_EQ(result->out, AllowedCpus({cpu}));
+  }
+}
+
+// As runtimes do that give up what they inherit, and kernels before 6.2.
+TEST_P(ExecTest, RunsThereWhateverTheRuntimeMakesOfIt) {
+  const CpuSet all = GetAffinity(0).value_or(CpuSet());
+  if (all.size() < 2 || !PathExists("/usr/bin/taskset")) {
+    GTEST_SKIP() << "needs two CPUs and taskset";
+  }
+  const std::string script = container_->dir() + "/anywhere";
+  ASSERT_TRUE(WriteFileAtomic(script,
+                              "#!/bin/sh\nexec /usr/bin/taskset -c " + CpuListText(all) + " " +
+                                  container_->runtime().path() + " \"$@\"\n",
+                              0755)
+                  .ok());
+  container_->SetRuntimePath(script);
+  const int cpu = *all.rbegin();
+  const auto result = container_->Exec(
+      ctx_, {"sh", "-c", std::string("sleep 0.3; ") + kAllowedCpus}, 16U << 20U, cpu);
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(result->out, AllowedCpus({cpu}));
+}
+
+TEST_P(ExecTest, ACpuThatIsNotThereStopsNothing) {
+  const auto result = container_->Exec(ctx_, {"echo", "up"}, 16U << 20U, kMaxCpus - 1);
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(result->out, "up\n");
 }
 
 TEST_P(ExecTest, UpdateChangesTheLimit) {

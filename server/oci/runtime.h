@@ -27,6 +27,9 @@ struct RuntimeFeatures {
 struct ExecOptions {
   std::string process_json;        // an OCI process object
   size_t max_output = 16U << 20U;  // each stream; the rest is read and dropped
+  // Where the process is to run, whatever the OCI runtime and the kernel make of it: the runtime
+  // starts there, and the process is put there as soon as it has a pid file.
+  std::optional<int> cpu = {};
 };
 
 struct ExecResult {

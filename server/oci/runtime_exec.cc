@@ -3,6 +3,7 @@
 // Runtime::Exec: one process in a container, listened to until it ends.
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/inotify.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -10,8 +11,10 @@
 #include <atomic>
 #include <cerrno>
 #include <chrono>
+#include <optional>
 #include <utility>
 
+#include "base/cpus.h"
 #include "base/file.h"
 #include "base/id.h"
 #include "base/log.h"
@@ -98,11 +101,40 @@ class Scratch {
   std::string base_;
 };
 
+// Tells when a file in a directory has been written: crun writes pid files in place, runc renames
+// them.
+class WrittenFiles {
+ public:
+  absl::Status Open(const std::string& directory) {
+    fd_.Reset(inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
+    if (!fd_.valid() ||
+        inotify_add_watch(fd_.get(), directory.c_str(), IN_CLOSE_WRITE | IN_MOVED_TO) < 0) {
+      return ErrnoStatus(errno, "watch " + directory);
+    }
+    return absl::OkStatus();
+  }
+  void Close() { fd_.Reset(); }
+  [[nodiscard]] int fd() const { return fd_.get(); }
+  // Which file it was does not matter: who waits for one looks for it.
+  void Drain() const {
+    std::array<char, 4096> events;
+    while (read(fd_.get(), events.data(), events.size()) > 0) {
+    }
+  }
+
+ private:
+  UniqueFd fd_;
+};
+
 class ExecCall {
  public:
   ExecCall(const Runtime& runtime, const std::string& id, const std::string& scratch_dir,
            const ExecOptions& options)
-      : runtime_(runtime), id_(id), options_(options), scratch_(scratch_dir) {}
+      : runtime_(runtime),
+        id_(id),
+        options_(options),
+        scratch_dir_(scratch_dir),
+        scratch_(scratch_dir) {}
 
   absl::StatusOr<ExecResult> Go(Context& ctx) {
     RETURN_IF_ERROR(Start());
@@ -144,16 +176,21 @@ class ExecCall {
     spawn.fds = {
         {in.reader.get(), STDIN_FILENO}, {out.get(), STDOUT_FILENO}, {err.get(), STDERR_FILENO}};
     spawn.new_session = true;
+    if (options_.cpu) {
+      spawn.cpus = {*options_.cpu};
+      RETURN_IF_ERROR(written_.Open(scratch_dir_));
+    }
     ASSIGN_OR_RETURN(process_, Spawn(spawn));
     return absl::OkStatus();
   }
 
   // Waits for descriptors; true if one of the outputs had something. `ended`: the runtime has.
   absl::StatusOr<bool> Step(Context& ctx, bool& ended) {
-    std::array<pollfd, 3> fds = {
+    std::array<pollfd, 4> fds = {
         {{.fd = outputs_[0].fd(), .events = POLLIN, .revents = 0},
          {.fd = outputs_[1].fd(), .events = POLLIN, .revents = 0},
-         {.fd = ended ? -1 : process_.pidfd(), .events = POLLIN, .revents = 0}}};
+         {.fd = ended ? -1 : process_.pidfd(), .events = POLLIN, .revents = 0},
+         {.fd = written_.fd(), .events = POLLIN, .revents = 0}}};
     RETURN_IF_ERROR(PollWith(ctx, fds));
     bool progress = false;
     for (size_t i = 0; i < outputs_.size(); ++i) {
@@ -162,7 +199,37 @@ class ExecCall {
       }
     }
     ended = ended || fds[2].revents != 0;
+    if (fds[3].revents != 0) {
+      KeepOnCpu();
+    }
     return progress;
+  }
+
+  // The process by its pid file, unless that is another one by now: it began after the runtime did.
+  [[nodiscard]] std::optional<pid_t> Executed(const absl::StatusOr<uint64_t>& runtime_start) const {
+    const auto text = ReadFile(scratch_.pid(), 32);
+    const auto pid = text.ok() ? ParseInt(Trim(*text)) : std::nullopt;
+    if (!pid || *pid <= 1) {
+      return std::nullopt;
+    }
+    const auto start = ProcessStartTime(static_cast<pid_t>(*pid));
+    const bool its_own = start.ok() && runtime_start.ok() && *start >= *runtime_start;
+    return its_own ? std::optional(static_cast<pid_t>(*pid)) : std::nullopt;
+  }
+
+  // Kernels before 6.2 forget the affinity of who enters a cpuset; the daemon's own cpuset may not
+  // have the CPU.
+  void KeepOnCpu() {
+    written_.Drain();
+    const auto pid = Executed(ProcessStartTime(process_.pid()));
+    if (!pid) {
+      return;  // another file
+    }
+    written_.Close();
+    const absl::Status kept = SetAffinity(*pid, {*options_.cpu});
+    if (!absl::IsNotFound(kept)) {  // ended already
+      log::IfError(kept, "exec in container " + ShortId(id_));
+    }
   }
 
   absl::Status Listen(Context& ctx) {
@@ -192,15 +259,10 @@ class ExecCall {
   // killed by somebody else.
   void KillAll() {
     const auto runtime_start = ProcessStartTime(process_.pid());
-    const auto text = ReadFile(scratch_.pid(), 32);
     log::IfError(KillTree(process_.pid(), TreeRoot::kOnlyStop), "kill an exec");
     EndRuntime();
-    const auto pid = text.ok() ? ParseInt(Trim(*text)) : std::nullopt;
-    if (pid && *pid > 1) {
-      const auto start = ProcessStartTime(static_cast<pid_t>(*pid));
-      if (start.ok() && runtime_start.ok() && *start >= *runtime_start) {
-        log::IfError(KillTree(static_cast<pid_t>(*pid), TreeRoot::kKill), "kill an exec");
-      }
+    if (const auto pid = Executed(runtime_start)) {
+      log::IfError(KillTree(*pid, TreeRoot::kKill), "kill an exec");
     }
   }
 
@@ -235,7 +297,9 @@ class ExecCall {
   const Runtime& runtime_;
   const std::string& id_;
   const ExecOptions& options_;
+  const std::string& scratch_dir_;
   const Scratch scratch_;
+  WrittenFiles written_;
   std::array<Output, 2> outputs_;
   Process process_;
   ExecResult result_;

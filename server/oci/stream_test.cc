@@ -12,11 +12,13 @@
 #include <array>
 #include <atomic>
 #include <map>
+#include <optional>
 #include <thread>
 #include <utility>
 
 #include <gtest/gtest.h>
 
+#include "base/cpus.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "base/proc.h"
@@ -90,9 +92,11 @@ class StreamTest : public testing::TestWithParam<const char*> {
                                     {"env", {"PATH=/bin"}},
                                     {"terminal", streams.tty},
                                     {"user", {{"uid", user_}, {"gid", user_}}}};
-    auto exec = StartExec(
-        ctx_, container_->runtime(), container_->id(), Scratch(),
-        {.monitor_path = DAVIT_CONMON_PATH, .process_json = process.dump(), .streams = streams});
+    auto exec = StartExec(ctx_, container_->runtime(), container_->id(), Scratch(),
+                          {.monitor_path = DAVIT_CONMON_PATH,
+                           .process_json = process.dump(),
+                           .streams = streams,
+                           .cpu = cpu_});
     EXPECT_TRUE(ListDir(Scratch())->empty()) << "files of an exec stay";
     return exec;
   }
@@ -111,6 +115,7 @@ class StreamTest : public testing::TestWithParam<const char*> {
 
   // Of an exec.
   int user_ = 0;
+  std::optional<int> cpu_;
 
   [[nodiscard]] std::string Scratch() const { return container_->options().run_dir + "/exec"; }
   Attachment Attach(const AttachStreams& streams) {
@@ -206,6 +211,41 @@ TEST_P(StreamTest, ExecOfWhatIsNotThere) {
   EXPECT_NE(std::string(exec.status().message()).find("no-such-command"), std::string::npos)
       << exec.status();
   EXPECT_LE(ChildrenOf(getpid()).size(), 1U);
+}
+
+TEST_P(StreamTest, ExecOnOneCpu) {
+  const CpuSet all = GetAffinity(0).value_or(CpuSet());
+  if (all.size() < 2 || !PathExists("/usr/bin/taskset")) {
+    GTEST_SKIP() << "needs two CPUs and taskset";
+  }
+  StartSleeper();
+  cpu_ = *all.rbegin();
+  const auto cpus = [&] {
+    auto exec = Shell("sleep 0.3; grep Cpus_allowed_list /proc/self/status", kAll);
+    EXPECT_TRUE(exec.ok()) << exec.status();
+    if (!exec.ok()) {
+      return std::string();
+    }
+    EXPECT_EQ(GetAffinity((*exec)->monitor_pid()).value_or(CpuSet()), all) << "its monitor is not";
+    const std::string text = ReadUntil((*exec)->out.get());
+    EXPECT_EQ(ExitOf(**exec), 0);
+    return text;
+  };
+  const std::string pinned = "Cpus_allowed_list:\t" + std::to_string(*cpu_) + "\n";
+  EXPECT_EQ(cpus(), pinned);
+  // As runtimes do that give up what they inherit, and kernels before 6.2.
+  const std::string script = container_->dir() + "/anywhere";
+  ASSERT_TRUE(WriteFileAtomic(script,
+                              "#!/bin/sh\nexec /usr/bin/taskset -c " + CpuListText(all) + " " +
+                                  container_->runtime().path() + " \"$@\"\n",
+                              0755)
+                  .ok());
+  container_->SetRuntimePath(script);
+  EXPECT_EQ(cpus(), pinned);
+  cpu_ = kMaxCpus - 1;
+  auto exec = Shell("true", kAll);
+  ASSERT_TRUE(exec.ok()) << "a CPU that is not there stops nothing: " << exec.status();
+  EXPECT_EQ(ExitOf(**exec), 0);
 }
 
 TEST_P(StreamTest, TheMonitorOfAnExecIsSmall) {

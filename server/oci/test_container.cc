@@ -97,8 +97,9 @@ TestContainer::TestContainer(const std::string& runtime) : id_(NewId()) {
   }
   EXPECT_TRUE(MakeDirs(options_.run_dir).ok());
   std::filesystem::copy(kBusybox, rootfs() + "/bin/busybox");
-  for (const char* name : {"sh", "true", "echo", "sleep", "cat", "ls", "tail", "head", "seq", "dd",
-                           "printf", "readlink", "tty", "stty", "tr", "usleep", "ps", "kill"}) {
+  for (const char* name :
+       {"sh", "true", "echo", "sleep", "cat", "ls", "tail", "head", "seq", "dd", "printf",
+        "readlink", "tty", "stty", "tr", "usleep", "ps", "kill", "grep"}) {
     std::filesystem::create_symlink("busybox", rootfs() + "/bin/" + name);
   }
 }
@@ -156,13 +157,17 @@ absl::StatusOr<ExitInfo> TestContainer::AwaitExit(Context& ctx, const MonitorHan
 }
 
 absl::StatusOr<ExecResult> TestContainer::Exec(Context& ctx, const std::vector<std::string>& args,
-                                               size_t max_output) const {
+                                               size_t max_output, std::optional<int> cpu) const {
   const std::string scratch = options_.run_dir + "/exec";
-  auto result =
-      runtime_->Exec(ctx, id_, scratch,
-                     {.process_json = ProcessJson(args, false).dump(), .max_output = max_output});
+  auto result = runtime_->Exec(
+      ctx, id_, scratch,
+      {.process_json = ProcessJson(args, false).dump(), .max_output = max_output, .cpu = cpu});
   EXPECT_TRUE(ListDir(scratch)->empty()) << "files of an exec stay";
   return result;
+}
+
+void TestContainer::SetRuntimePath(const std::string& path) {
+  runtime_ = std::make_unique<Runtime>(runtime_->name(), path, runtime_->root());
 }
 
 std::string TestContainer::Log() const {

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -44,7 +45,8 @@ class TestContainer {
   absl::StatusOr<ExitInfo> AwaitExit(Context& ctx, const MonitorHandle& handle) const;
 
   absl::StatusOr<ExecResult> Exec(Context& ctx, const std::vector<std::string>& args,
-                                  size_t max_output = 16U << 20U) const;
+                                  size_t max_output = 16U << 20U,
+                                  std::optional<int> cpu = {}) const;
 
   [[nodiscard]] std::string Log() const;
   // The contents of all entries of a stream, as the process wrote them.
@@ -56,6 +58,8 @@ class TestContainer {
   [[nodiscard]] const std::string& id() const { return id_; }
   [[nodiscard]] const std::string& dir() const { return dir_; }
   [[nodiscard]] const Runtime& runtime() const { return *runtime_; }
+  // From now on another program in its place, with the same state.
+  void SetRuntimePath(const std::string& path);
   [[nodiscard]] MonitorOptions& options() { return options_; }
   [[nodiscard]] std::string rootfs() const { return options_.bundle + "/rootfs"; }
 

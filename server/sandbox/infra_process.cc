@@ -12,6 +12,7 @@
 #include "server/sandbox/pod_config.h"
 #include "server/spec/spec.h"
 #include "server/update.h"
+#include "server/workloads.h"
 
 namespace davit::server {
 namespace {
@@ -42,6 +43,7 @@ absl::Status StartInfraProcess(Node& node, Context& ctx, Sandbox& sandbox) {
     return Annotate(infra.status(), "start the infra process of sandbox " + ShortId(sandbox.id()));
   }
   RETURN_IF_ERROR(node.cgroup_manager.Adopt(InfraCgroup(node, *record), infra->pid));
+  RETURN_IF_ERROR(ConfineToWorkload(node.config.runtime, record->config(), infra->pid));
   // Should this fail, or the daemon die here: StopInfra finds the process by its pinned namespace.
   return Update(node, sandbox, [&infra](auto& next) {
     next.set_infra_pid(infra->pid);

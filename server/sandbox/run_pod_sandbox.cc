@@ -11,6 +11,7 @@
 #include "base/namespace.h"
 #include "base/status.h"
 #include "base/time.h"
+#include "server/container/quiet_cpus.h"
 #include "server/events/publish.h"
 #include "server/paths.h"
 #include "server/sandbox/infra_process.h"
@@ -26,6 +27,7 @@
 #include "server/state/state_db.h"
 #include "server/update.h"
 #include "server/user_namespaces.h"
+#include "server/workloads.h"
 
 namespace davit::server {
 namespace {
@@ -228,7 +230,9 @@ absl::StatusOr<std::string> FindOrRun(Node& node, Context& ctx,
 absl::StatusOr<v1::RunPodSandboxResponse> RunPodSandbox(Node& node, Context& ctx,
                                                         const v1::RunPodSandboxRequest& request) {
   RETURN_IF_ERROR(CheckPodConfig(request.config()));
-  RETURN_IF_ERROR(node.runtimes.Find(request.runtime_handler()).status());
+  ASSIGN_OR_RETURN(const auto runtime, node.runtimes.Find(request.runtime_handler()));
+  RETURN_IF_ERROR(WorkloadOf(node.config.runtime, request.config()).status());
+  RETURN_IF_ERROR(QuietCpusOf(node.config.runtime, runtime->name(), request.config(), {}).status());
   if (spec::HasUserNamespace(request.config())) {
     RETURN_IF_ERROR(UserNamespacesOf(node, request.runtime_handler()));
   }

@@ -5,13 +5,13 @@
 #include "base/log.h"
 #include "base/status.h"
 #include "base/text.h"
-#include "config/handler_settings.h"
 #include "network/host_ports/host_ports.h"
 #include "network/result.h"
 #include "server/paths.h"
 #include "server/sandbox/pod_config.h"
 #include "server/spec/annotations.h"
 #include "server/update.h"
+#include "server/workloads.h"
 
 namespace davit::server {
 
@@ -23,12 +23,10 @@ constexpr char kIpsAnnotation[] = "davit.io/ips";
 constexpr char kMacAnnotation[] = "davit.io/mac";
 constexpr char kAliasesAnnotation[] = "davit.io/aliases";
 
-std::vector<std::string> AllowedAnnotations(const Node& node, const Sandbox::Record& record) {
+std::vector<std::string> AllowedFor(const Node& node, const Sandbox::Record& record) {
   const auto runtime = node.runtimes.Find(record.runtime_handler());
-  if (!runtime.ok()) {
-    return {};
-  }
-  return config::HandlerSettings(node.config.runtime, (*runtime)->name()).allowed_annotations;
+  return runtime.ok() ? AllowedAnnotations(node.config.runtime, (*runtime)->name(), record.config())
+                      : std::vector<std::string>();
 }
 
 std::vector<std::string> Listed(const std::string& text) {
@@ -42,7 +40,7 @@ std::vector<std::string> Listed(const std::string& text) {
 }
 
 void AddChosen(const Node& node, const Sandbox::Record& record, network::PodNetwork& pod) {
-  const auto allowed = AllowedAnnotations(node, record);
+  const auto allowed = AllowedFor(node, record);
   const auto value = [&](const char* key) {
     const auto found = pod.annotations.find(key);
     return found != pod.annotations.end() && spec::IsAllowed(allowed, key) ? found->second : "";

@@ -5,38 +5,25 @@
 #include "base/file.h"
 #include "base/status.h"
 #include "base/text.h"
-#include "server/spec/annotations.h"
 #include "server/spec/sections.h"
 
 namespace davit::server::spec {
-namespace {
-
-std::string RequestedClass(const SpecInput& input) {
-  for (const auto* annotations : {&input.container.annotations(), &input.sandbox.annotations()}) {
-    if (const auto found = annotations->find(kRdtAnnotation); found != annotations->end()) {
-      return found->second;
-    }
-  }
-  return "";
-}
-
-}  // namespace
 
 absl::StatusOr<Json> BuildRdt(const SpecInput& input) {
-  const std::string name = RequestedClass(input);
-  if (name.empty() || !IsAllowed(input.allowed_annotations, kRdtAnnotation)) {
+  const auto [annotation, name] = RequestedClass(input, "rdt");
+  if (name.empty()) {
     return Json();
   }
   if (name.find('/') != std::string::npos || name.front() == '.') {
-    return InvalidArgument("annotation {}: \"{}\" is not the name of a class", kRdtAnnotation,
+    return InvalidArgument("annotation {}: \"{}\" is not the name of a class", annotation,
                            Printable(name));
   }
   const std::string resctrl = JoinPath(input.sys_root, "fs/resctrl");
   if (!PathExists(JoinPath(resctrl, "schemata"))) {
-    return FailedPrecondition("annotation {}: resctrl is not mounted on this node", kRdtAnnotation);
+    return FailedPrecondition("annotation {}: resctrl is not mounted on this node", annotation);
   }
   if (!PathExists(JoinPath(resctrl, name))) {
-    return FailedPrecondition("annotation {}: this node has no class {}", kRdtAnnotation,
+    return FailedPrecondition("annotation {}: this node has no class {}", annotation,
                               Printable(name));
   }
   return Json{{"closID", name}};

@@ -127,6 +127,22 @@ absl::Status AddHooks(const SpecInput& input, Json& config);
 // rdt.cc: linux.intelRdt, null without the annotation.
 absl::StatusOr<Json> BuildRdt(const SpecInput& input);
 
+// blockio.cc: linux.resources.blockIO, null without the annotation.
+absl::StatusOr<Json> BuildBlockIo(const SpecInput& input);
+
+// class_request.cc: the class of a kind of resources ("rdt", "blockio") that annotations ask for,
+// of those that the handler allows; the first of
+//   io.kubernetes.cri.KIND-class                       of the container
+//   KIND.resources.beta.kubernetes.io/container.NAME   of the pod
+//   KIND.resources.beta.kubernetes.io/pod              of the pod
+//   io.kubernetes.cri.KIND-class                       of the pod
+// An empty name is no class, and ends the search.
+struct ClassRequest {
+  std::string annotation;
+  std::string name;
+};
+ClassRequest RequestedClass(const SpecInput& input, const std::string& kind);
+
 // annotations.cc
 Json BuildAnnotations(const SpecInput& input);
 

@@ -27,6 +27,10 @@ absl::StatusOr<Json> BuildLinux(const SpecInput& input, const Capabilities& capa
   if (input.node.pids_limit > 0) {
     section["resources"]["pids"] = {{"limit", input.node.pids_limit}};
   }
+  ASSIGN_OR_RETURN(Json block_io, BuildBlockIo(input));
+  if (!block_io.is_null()) {
+    section["resources"]["blockIO"] = std::move(block_io);
+  }
   if (!input.cgroup.empty()) {
     section["cgroupsPath"] = input.cgroup;
   }
@@ -126,7 +130,8 @@ absl::StatusOr<SpecOutput> BuildSpec(const SpecInput& input) {
 }
 
 absl::StatusOr<std::string> ExecProcess(const std::string& config_json,
-                                        const std::vector<std::string>& command, bool tty) {
+                                        const std::vector<std::string>& command, bool tty,
+                                        std::optional<int> cpu) {
   if (command.empty() || command[0].empty()) {
     return InvalidArgument("exec: the command is empty");
   }
@@ -146,6 +151,10 @@ absl::StatusOr<std::string> ExecProcess(const std::string& config_json,
   process.erase("consoleSize");
   if (tty && !HasEnv(process, "TERM=")) {
     process["env"].push_back("TERM=xterm");
+  }
+  if (cpu) {
+    // Not `initial`: runtimes fail where the cpuset that they are started in has no such CPU.
+    process["execCPUAffinity"] = {{"final", std::to_string(*cpu)}};
   }
   return DumpJson(process);
 }

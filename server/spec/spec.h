@@ -7,6 +7,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -132,13 +133,18 @@ struct SpecOutput {
 absl::StatusOr<SpecOutput> BuildSpec(const SpecInput& input);
 
 // The process object of an exec: what the container's config.json has (user, env, caps, cwd …) with
-// other arguments.
+// other arguments. `cpu`: where it is to run (execCPUAffinity of runtime-spec 1.3, which older OCI
+// runtimes pass over).
 absl::StatusOr<std::string> ExecProcess(const std::string& config_json,
-                                        const std::vector<std::string>& command, bool tty);
+                                        const std::vector<std::string>& command, bool tty,
+                                        std::optional<int> cpu = {});
 
 // linux.resources for `update`, from a CRI resources message.
 absl::StatusOr<std::string> UpdateResources(const runtime::v1::LinuxContainerResources& resources,
                                             bool cgroup_v2);
+
+// What is wrong with a file of block I/O classes (runtime.blockio_config).
+absl::Status CheckBlockIoFile(const std::string& path);
 
 // Sysctls of a pod: only those of namespaces the pod has for itself (net.*, kernel.shm*,
 // kernel.msg*, kernel.sem, fs.mqueue.*); others are InvalidArgument naming key and reason. Keys and

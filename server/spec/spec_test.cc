@@ -153,6 +153,13 @@ TEST(Exec, Terminal) {
   EXPECT_TRUE(HasString(Json::parse(*text)["env"], "TERM=xterm"));
 }
 
+TEST(Exec, OnOneCpu) {
+  TestRequest request;
+  const absl::StatusOr<std::string> text = ExecProcess(request.Config().dump(), {"sh"}, false, 3);
+  ASSERT_TRUE(text.ok()) << Text(text.status());
+  EXPECT_EQ(Json::parse(*text)["execCPUAffinity"], Json({{"final", "3"}}));
+}
+
 TEST(Exec, RefusesWhatCannotRun) {
   TestRequest request;
   const std::string config = request.Config().dump();
