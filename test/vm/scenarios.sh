@@ -46,7 +46,7 @@ cgroup_is_right() {
   cgroup=$(sed 's/^0:://' "/proc/$(pid_of)/cgroup")
   echo "$cgroup"
   case $1 in
-    systemd) [[ $cgroup =~ ^/davit\.slice/davit-pod[0-9a-f]+\.slice/davit-[0-9a-f]+\.scope$ ]] ;;
+    systemd) [[ $cgroup =~ ^/davit\.slice/davit-pod[0-9a-f]+\.slice/davit-[0-9a-f]+\.scope(/container)?$ ]] ;;
     cgroupfs) [[ $cgroup =~ ^/davit/pod[0-9a-f]+/[0-9a-f]+$ ]] ;;
   esac
 }
