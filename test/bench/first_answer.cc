@@ -45,7 +45,7 @@ absl::Status AwaitFirstAnswer(const Target& target, size_t containers) {
       const auto at = Clock::now().time_since_epoch();
       last = listed.status();
       if (listed.ok() && *listed >= containers) {
-        ASSIGN_OR_RETURN(const std::string version, client->Version());
+        ASSIGN_OR_RETURN(const std::string version, client->Version(ignored));
         fmt::print("{{\"monotonic\": {:.6f}, \"containers\": {}, \"version\": \"{}\"}}\n",
                    std::chrono::duration<double>(at).count(), *listed, version);
         return absl::OkStatus();

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdio>
+#include <functional>
 #include <mutex>
 #include <sstream>
 #include <string>
@@ -89,11 +90,19 @@ absl::StatusOr<Answer> Node::Ask(int rounds, int seconds) {
   RETURN_IF_ERROR(First().status());
   const auto begin = Clock::now();
   Samples samples;
-  for (int i = 0; i < rounds && SecondsSince(begin) < seconds; ++i) {
-    RETURN_IF_ERROR(client_->ListPods(samples));
-    RETURN_IF_ERROR(client_->ListContainers(samples).status());
-    RETURN_IF_ERROR(client_->ListContainerStats(samples));
-    RETURN_IF_ERROR(client_->StatusOf(pods_[static_cast<size_t>(i) % pods_.size()], samples));
+  using Question = std::function<absl::Status(const PodAndContainer&)>;
+  const std::vector<Question> questions = {
+      [&](const auto&) { return client_->Version(samples).status(); },
+      [&](const auto&) { return client_->ListPods(samples); },
+      [&](const auto&) { return client_->ListContainers(samples).status(); },
+      [&](const auto& pod) { return client_->StatusOf(pod, samples); },
+      [&](const auto&) { return client_->ListContainerStats(samples); },
+  };
+  for (const Question& ask : questions) {
+    const auto first = Clock::now();
+    for (size_t i = 0; i < static_cast<size_t>(rounds) && SecondsSince(first) < seconds; ++i) {
+      RETURN_IF_ERROR(ask(pods_[i % pods_.size()]));
+    }
   }
   return Answer{.numbers = {{"seconds", SecondsSince(begin)}}, .samples = std::move(samples)};
 }

@@ -5,7 +5,8 @@
 //
 //   rounds ROUNDS CLIENTS   pods that come and go, as RunRounds makes them
 //   grow COUNT CLIENTS      until so many pods run
-//   ask ROUNDS SECONDS      List, Status and Stats of what runs; not longer than so
+//   ask ROUNDS SECONDS      Version, List, Status and Stats of what runs, one kind after the other;
+//                           none longer than so
 //   exec ROUNDS             ExecSync of /bin/true in the first container
 //   poll SECONDS            what a kubelet asks for; also {"probes": done, "due": …}
 //   stream MIB              so much output of an exec; also {"bytes": …}

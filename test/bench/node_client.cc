@@ -109,11 +109,10 @@ class GrpcNodeClient final : public NodeClient {
     return response.url();
   }
 
-  absl::StatusOr<std::string> Version() override {
-    Samples ignored;
+  absl::StatusOr<std::string> Version(Samples& samples) override {
     ASSIGN_OR_RETURN(
         const auto response,
-        Call<v1::VersionResponse>(ignored, "Version", "/runtime.v1.RuntimeService/Version",
+        Call<v1::VersionResponse>(samples, "Version", "/runtime.v1.RuntimeService/Version",
                                   v1::VersionRequest()));
     return response.runtime_name() + " " + response.runtime_version();
   }

@@ -43,7 +43,7 @@ class NodeClient {
   virtual absl::StatusOr<std::string> ExecUrl(const PodAndContainer& made,
                                               const std::vector<std::string>& command) = 0;
   // Name and version of the server.
-  virtual absl::StatusOr<std::string> Version() = 0;
+  virtual absl::StatusOr<std::string> Version(Samples& samples) = 0;
   virtual absl::Status ListPods(Samples& samples) = 0;
   // How many there are.
   virtual absl::StatusOr<size_t> ListContainers(Samples& samples) = 0;

@@ -11,7 +11,7 @@ DEL = ("portmap DEL", "bridge DEL")
 # What of it a server has to call, whatever it does.
 FLOORS = {"nothing to running": ADD + ("run",), "RunPodSandbox": ADD, "StopPodSandbox": DEL, "ExecSync": ("exec",)}
 CALLS = stats.CALLS + ("ExecSync",)
-ASKED = ("ListPodSandbox", "ListContainers", "ListContainerStats", "Status", "PodSandboxStatus",
+ASKED = ("Version", "ListPodSandbox", "ListContainers", "ListContainerStats", "Status", "PodSandboxStatus",
          "ContainerStatus")
 
 
