@@ -32,12 +32,16 @@ v1::LinuxContainerResources Merge(const v1::LinuxContainerResources& now,
 }
 
 // A container that does not run yet gets them from its config.
-absl::Status PatchSpec(const Node& node, const std::string& id, const std::string& resources) {
+absl::Status PatchSpec(const Node& node, const std::string& id, const std::string& resources,
+                       bool lifts_quota) {
   const std::string path = Paths(node.config.storage.run).SpecFile(id);
   ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
   ASSIGN_OR_RETURN(nlohmann::json spec, ParseJson(text, path));
   ASSIGN_OR_RETURN(const nlohmann::json patch, ParseJson(resources, "resources"));
   spec["linux"]["resources"].merge_patch(patch);
+  if (lifts_quota && spec["linux"]["resources"].contains("cpu")) {
+    spec["linux"]["resources"]["cpu"].erase("quota");
+  }
   return WriteFileAtomic(path, DumpJson(spec));
 }
 
@@ -49,16 +53,26 @@ absl::Status PatchProcess(const Node& node, const std::string& id, const char* k
   return WriteFileAtomic(path, DumpJson(spec));
 }
 
+absl::Status LiftQuota(const Node& node, const std::string& cgroup) {
+  v1::LinuxContainerResources lifted;
+  lifted.set_cpu_quota(-1);
+  return node.cgroup_manager.SetResources(cgroup, lifted);
+}
+
 absl::Status Apply(Node& node, Context& ctx, const Container::Record& record,
                    const v1::LinuxContainerResources& request) {
   const bool v2 = node.cgroups.mode() == CgroupMode::kV2;
   ASSIGN_OR_RETURN(const std::string resources, spec::UpdateResources(request, v2));
+  const bool lifts_quota = request.cpu_quota() < 0;
   switch (record.state()) {
     case sv1::CONTAINER_CREATED:
-      return PatchSpec(node, record.id(), resources);
+      return PatchSpec(node, record.id(), resources, lifts_quota);
     case sv1::CONTAINER_RUNNING: {
       ASSIGN_OR_RETURN(const auto runtime, node.runtimes.Find(record.handler()));
       RETURN_IF_ERROR(node.cgroup_manager.NoteResources(record.cgroup(), request, std::nullopt));
+      if (lifts_quota) {
+        RETURN_IF_ERROR(LiftQuota(node, record.cgroup()));
+      }
       ctx.SetStage("update by OCI runtime " + runtime->name());
       return runtime->Update(ctx, record.id(), resources);
     }

@@ -40,7 +40,9 @@ absl::StatusOr<Json> BuildCpu(const Request& request) {
   if (request.cpu_period() != 0) {
     cpu["period"] = request.cpu_period();
   }
-  if (request.cpu_quota() != 0) {
+  // No quota is what a new cgroup has, and crun 1.8 writes -1 as a number without sign, which the
+  // kernel refuses.
+  if (request.cpu_quota() > 0) {
     cpu["quota"] = request.cpu_quota();
   }
   if (!request.cpuset_cpus().empty()) {

@@ -32,12 +32,15 @@ TEST_F(ResourcesTest, NothingAskedIsNothingSet) {
 TEST_F(ResourcesTest, Cpu) {
   request_.set_cpu_shares(512);
   request_.set_cpu_period(100000);
-  request_.set_cpu_quota(-1);
+  request_.set_cpu_quota(20000);
   request_.set_cpuset_cpus("0-1,3");
   request_.set_cpuset_mems("0");
-  EXPECT_EQ(
-      Build()["cpu"],
-      Json({{"shares", 512}, {"period", 100000}, {"quota", -1}, {"cpus", "0-1,3"}, {"mems", "0"}}));
+  Json expected = {
+      {"shares", 512}, {"period", 100000}, {"quota", 20000}, {"cpus", "0-1,3"}, {"mems", "0"}};
+  EXPECT_EQ(Build()["cpu"], expected);
+  request_.set_cpu_quota(-1);
+  expected.erase("quota");
+  EXPECT_EQ(Build()["cpu"], expected) << "what a new cgroup has is not said";
 }
 
 TEST_F(ResourcesTest, MemoryWithoutSwapAccounting) {

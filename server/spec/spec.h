@@ -139,7 +139,8 @@ absl::StatusOr<std::string> ExecProcess(const std::string& config_json,
                                         const std::vector<std::string>& command, bool tty,
                                         std::optional<int> cpu = {});
 
-// linux.resources for `update`, from a CRI resources message.
+// linux.resources for `update`, from a CRI resources message. A quota that is lifted (-1) is not in
+// it: old OCI runtimes cannot write that.
 absl::StatusOr<std::string> UpdateResources(const runtime::v1::LinuxContainerResources& resources,
                                             bool cgroup_v2);
 

@@ -223,6 +223,31 @@ TEST_F(ContainerTest, ResourcesReachTheCgroupAndAreUpdated) {
   EXPECT_EQ(told.cpu_period(), 100000) << "what the update left unset stays";
 }
 
+// crun 1.8 cannot write a quota of -1 for cgroup v1.
+TEST_F(ContainerTest, AQuotaIsLiftedAtStartAndLater) {
+  auto config = ShellContainer("lifted", "exec sleep 1000");
+  config.mutable_linux()->mutable_resources()->set_cpu_quota(-1);
+  const std::string id = Create(pod_, config);
+  const auto set_quota = [&](int64_t quota) {
+    v1::UpdateContainerResourcesRequest request;
+    request.set_container_id(id);
+    request.mutable_linux()->set_cpu_quota(quota);
+    Must(client().UpdateContainerResources(request));
+  };
+  const auto has_quota = [&] {
+    const std::string quota = CgroupValue(id, "cpu", "cpu.cfs_quota_us", "cpu.max");
+    return !quota.starts_with("-1") && !quota.starts_with("max");
+  };
+  set_quota(50000);
+  set_quota(-1);
+  Must(StartContainer(id));
+  EXPECT_FALSE(has_quota());
+  set_quota(50000);
+  EXPECT_TRUE(has_quota());
+  set_quota(-1);
+  EXPECT_FALSE(has_quota());
+}
+
 TEST_F(ContainerTest, Stats) {
   auto config = ShellContainer("busy",
                                "dd if=/dev/zero of=/data bs=1M count=8; "

@@ -149,6 +149,7 @@ TEST_F(Resources, CommandsRunOnTheFirstCpuOfTheCpuset) {
                                    "sh", "-c", kShowStatus})),
               std::to_string(First()))
         << name;
+    RememberDescriptors();  // the streaming thread runs, and stays
     v1::UpdateContainerResourcesRequest update;
     update.set_container_id(exclusive);
     update.mutable_linux()->set_cpuset_cpus(std::to_string(Last()));
