@@ -90,6 +90,13 @@ class Figures:
 def add_floor(figures, server, measured):
     for name, values in measured["times"].items():
         figures.add(server, name, values)
+    for count, answer in measured.get("clients", {}).items():
+        add_rate(figures, server, count, answer)
+
+
+def add_rate(figures, server, count, answer):
+    figures.add(server, f"clients/{count}/pods per second", [answer["pods"] / answer["seconds"]])
+    figures.add(server, f"clients/{count}/cpu", [1000 * answer["cpu_seconds"] / answer["pods"]])
 
 
 def add_idle(figures, server, measured):
@@ -107,9 +114,8 @@ def add_pods(figures, server, measured):
 
 def add_clients(figures, server, measured):
     for count, answer in measured.items():
-        figures.add(server, f"clients/{count}/pods per second", [answer["pods"] / answer["seconds"]])
+        add_rate(figures, server, count, answer)
         figures.add(server, f"clients/{count}/nothing to running", answer["times"]["nothing to running"])
-        figures.add(server, f"clients/{count}/cpu", [1000 * answer["cpu_seconds"] / answer["pods"]])
 
 
 def add_execs(figures, server, measured):

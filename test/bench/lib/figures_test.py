@@ -43,7 +43,8 @@ def sessions(server, scale):
 
 
 def results():
-    floor = {"times": {name: [1.0, 2.0, 3.0] for name in report.ADD + report.DEL + ("run", "exec", "cpu of exec")}}
+    floor = {"times": {name: [1.0, 2.0, 3.0] for name in report.ADD + report.DEL + ("run", "exec", "cpu of exec")},
+             "clients": {"8": {"pods": 8, "seconds": 1, "cpu_seconds": 0.1}}}
     made = [session for server, scale in (("davit", 1), ("containerd", 4), ("crio", 5))
             for session in sessions(server, scale)]
     made.append({"server": "floor", "kind": "floor", "turn": 1, "load": 0.1, "figures": floor})
@@ -94,7 +95,13 @@ class ReportTest(unittest.TestCase):
 
     def test_the_runtimes_own_part_of_an_exec_is_told(self):
         rows = {row[0]: row[2] for row in promise.rows(stats.Figures(results()), "/no/such/file")}
-        self.assertEqual(rows["ExecSync p50, and processor time for each"].count("the OCI runtime alone 0.01"), 1)
+        self.assertEqual(rows["ExecSync p50, and processor time for each"].count("OCI runtime alone 0.01"), 1)
+
+    def test_the_floor_of_clients_at_once_stands_beside_them(self):
+        figures = stats.Figures(results())
+        self.assertEqual(figures.floor(("clients/8/pods per second",)), 8)
+        self.assertIn("| davit | containerd | crio | floor |", "\n".join(report.throughput(figures)))
+        self.assertNotIn("floor", "\n".join(report.idle(figures)))
 
     def test_what_was_not_measured_breaks_nothing(self):
         some = results()

@@ -4,6 +4,7 @@ import json
 import os
 import resource
 import subprocess
+import threading
 import time
 
 import servers
@@ -37,19 +38,20 @@ def call_plugin(times, verb, network, plugin, environment, result):
     return json.loads(output) if verb == "ADD" else result
 
 
-def add_and_delete(times, network, name):
+def add_and_delete(times, network, name, between=lambda: None):
     subprocess.run(["ip", "netns", "add", name], check=True)
     environment = {"PATH": os.environ["PATH"], "CNI_CONTAINERID": name, "CNI_NETNS": f"/run/netns/{name}",
                    "CNI_IFNAME": "eth0", "CNI_PATH": servers.CNI_PLUGINS}
     result = None
     for plugin in network["plugins"]:
         result = call_plugin(times, "ADD", network, plugin, environment, result)
+    between()
     for plugin in reversed(network["plugins"]):
         call_plugin(times, "DEL", network, plugin, environment, result)
     subprocess.run(["ip", "netns", "delete", name], check=True)
 
 
-def make_bundle(plan, directory, args):
+def make_bundle(plan, directory, args, cgroup="floor"):
     """Of the image that the pods have. The network is that of the session, as a pod's is there before."""
     os.makedirs(f"{directory}/rootfs")
     layout = plan["layouts"] + "/busybox"
@@ -67,15 +69,47 @@ def make_bundle(plan, directory, args):
     with open(f"{directory}/config.json", encoding="utf-8") as file:
         spec = json.load(file)
     spec["process"].update(terminal=False, args=args)
-    spec["linux"]["cgroupsPath"] = f"{plan['cgroup_parent']}/floor"
+    spec["linux"]["cgroupsPath"] = f"{plan['cgroup_parent']}/{cgroup}"
     spec["linux"]["namespaces"] = [space for space in spec["linux"]["namespaces"]
                                    if space["type"] not in ("network", "cgroup")]
     with open(f"{directory}/config.json", "w", encoding="utf-8") as file:
         json.dump(spec, file)
 
 
+def side_by_side(plan, network, count):
+    """What a pod needs, called by so many at once: what no server can be faster than."""
+    rounds = max(2, plan["client_pods"] // count)
+    failures = []
+
+    def call(client):
+        name = f"floor-{count}-{client}"
+        bundle = f"{plan['state']}/{name}"
+        try:
+            make_bundle(plan, bundle, ["/bin/true"], name)
+            ready.wait()
+            for i in range(rounds):
+                run = [plan["runtime_path"], "run", "--bundle", bundle, f"{name}-{i}"]
+                add_and_delete({}, network, f"{name}-{i}",
+                               lambda run=run: timed({}, "run", run, stdin=subprocess.DEVNULL))
+        except Exception as error:  # of a thread: told by the one who waits for it
+            failures.append(error)
+            ready.abort()
+
+    ready = threading.Barrier(count + 1)
+    threads = [threading.Thread(target=call, args=(client,)) for client in range(count)]
+    for thread in threads:
+        thread.start()
+    ready.wait()
+    begin, cpu = time.monotonic(), children_cpu()
+    for thread in threads:
+        thread.join()
+    if failures:
+        raise failures[0]
+    return {"pods": rounds * count, "seconds": time.monotonic() - begin, "cpu_seconds": children_cpu() - cpu}
+
+
 def measure(plan):
-    """{name: [milliseconds, …]}"""
+    """{name: [milliseconds, …]}, and by the number of clients what they did and took."""
     times = {}
     with open(f"{plan['net_d']}/10-bench.conflist", encoding="utf-8") as file:
         network = json.load(file)
@@ -94,4 +128,5 @@ def measure(plan):
     for _ in range(plan["execs"]):
         timed(times, "exec", [runtime, "exec", "floor", "/bin/true"], **options)
     subprocess.run([runtime, "delete", "--force", "floor"], check=True)
-    return {"times": times}
+    clients = {str(count): side_by_side(plan, network, count) for count in plan["clients"]}
+    return {"times": times, "clients": clients}

@@ -68,11 +68,16 @@ def floors(figures):
                  rows)
 
 
+def columns(figures, named):
+    """The servers, and the floor where one is known."""
+    return figures.servers + ["floor"] * any(figures.of("floor", name) for _, name, _ in named)
+
+
 def value_rows(figures, named, statistic=stats.median):
     """named: (title, name, whether more is better)"""
     rows = []
     for title, name, more in named:
-        values = [figures.of(server, name) for server in figures.servers]
+        values = [figures.of(server, name) for server in columns(figures, named)]
         if any(values):
             rows.append((title, *(number(statistic(some)) if some else "" for some in values),
                          ratio_text(figures.ratio(name, statistic, more))))
@@ -80,8 +85,9 @@ def value_rows(figures, named, statistic=stats.median):
 
 
 def value_table(figures, title, named, statistic=stats.median):
-    return table((title, *figures.servers, "davit to the better peer (95 %)"),
-                 ("---",) + ("---:",) * (len(figures.servers) + 1), value_rows(figures, named, statistic))
+    servers = columns(figures, named)
+    return table((title, *servers, "davit to the better peer (95 %)"),
+                 ("---",) + ("---:",) * (len(servers) + 1), value_rows(figures, named, statistic))
 
 
 def throughput(figures):
