@@ -267,12 +267,7 @@ absl::StatusOr<std::string> CgroupFs::FilePath(const std::string& controller,
 absl::StatusOr<std::string> CgroupFs::Read(const std::string& controller, const std::string& cgroup,
                                            const std::string& file) const {
   ASSIGN_OR_RETURN(const std::string path, FilePath(controller, cgroup, file));
-  absl::StatusOr<std::string> text = ReadFile(path);
-  if (!text.ok() && !PathExists(path)) {
-    // Removed between open and read, which the kernel answers with ENODEV.
-    return NotFound("read {}: no such cgroup or file", path);
-  }
-  return text;
+  return ReadFile(path);
 }
 
 absl::Status CgroupFs::Write(const std::string& controller, const std::string& cgroup,

@@ -5,7 +5,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <map>
+#include <thread>
 
 #include "base/cgroup_moves.h"
 #include "base/file.h"
@@ -322,6 +324,30 @@ TEST_F(RealCgroup, KillsFrozenProcesses) {
   ASSERT_OK(fs_.Write("freezer", name_, "freezer.state", "FROZEN"));
   EXPECT_OK(fs_.KillAll(name_));
   EXPECT_TRUE(fs_.Pids(name_)->empty());
+}
+
+// systemd removes the cgroup of a scope when its last process ends.
+TEST(CgroupTree, KillsWhatSomebodyElseRemovesMeanwhile) {
+  std::string root = "/sys/fs/cgroup/unified";
+  root = PathExists(root) ? root : "/sys/fs/cgroup";
+  const std::string name = "/davit-test-" + ShortId(NewId());
+  if (!PathExists(root + "/cgroup.controllers") || mkdir((root + name).c_str(), 0755) != 0) {
+    GTEST_SKIP() << "needs a cgroup v2 hierarchy to write to";
+  }
+  const CgroupFs fs = CgroupFs::ForTest(CgroupMode::kV2, {{"", root}});
+  std::atomic<bool> done = false;
+  std::thread other([&] {
+    while (!done) {
+      rmdir((root + name).c_str());
+      mkdir((root + name).c_str(), 0755);
+    }
+    rmdir((root + name).c_str());
+  });
+  for (int i = 0; i < 20000 && !HasFailure(); ++i) {
+    EXPECT_OK(fs.KillAll(name));
+  }
+  done = true;
+  other.join();
 }
 
 TEST_F(RealCgroup, ABusyCgroupIsNotRemoved) {

@@ -181,8 +181,12 @@ absl::Status CgroupFs::KillAll(const std::string& cgroup) const {
     if (!Exists(cgroup)) {
       return absl::OkStatus();
     }
-    ASSIGN_OR_RETURN(const std::vector<int> pids, Pids(cgroup));
-    if (std::binary_search(pids.begin(), pids.end(), static_cast<int>(getpid()))) {
+    const auto pids = Pids(cgroup);
+    if (absl::IsNotFound(pids.status())) {
+      return absl::OkStatus();
+    }
+    RETURN_IF_ERROR(pids.status());
+    if (std::binary_search(pids->begin(), pids->end(), static_cast<int>(getpid()))) {
       return FailedPrecondition("kill cgroup {}: the daemon itself is in it", cgroup);
     }
     const absl::Status status = Write("", cgroup, "cgroup.kill", "1");

@@ -11,6 +11,7 @@ absl::StatusCode CodeOfErrno(int error) {
   switch (error) {
     case ENOENT:
     case ESRCH:
+    case ENODEV:  // so a cgroup says that it was removed between open and read or write
       return absl::StatusCode::kNotFound;
     case EEXIST:
       return absl::StatusCode::kAlreadyExists;

@@ -8,6 +8,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <map>
 #include <optional>
@@ -272,9 +273,25 @@ absl::StatusOr<OverlaySpec> Nest(const OverlaySpec& spec, MountApi api, LowerMou
   return top;
 }
 
+// Kernels before 6.5 write a line to their log for each attempt with the new API: one has to do. A
+// refusal counts only where the old API then did it.
+std::atomic<bool> needs_legacy = false;
+
+MountApi Usable(MountApi api) {
+  return api == MountApi::kAuto && needs_legacy ? MountApi::kLegacy : api;
+}
+
+absl::Status Remember(absl::Status mounted) {
+  if (mounted.ok()) {
+    needs_legacy = true;
+  }
+  return mounted;
+}
+
 }  // namespace
 
-absl::Status MountOverlay(const OverlaySpec& given, const std::string& target, MountApi api) {
+absl::Status MountOverlay(const OverlaySpec& given, const std::string& target, MountApi wanted) {
+  const MountApi api = Usable(wanted);
   RETURN_IF_ERROR(CheckSpec(given));
   LowerMounts mounts(given.scratch);
   ASSIGN_OR_RETURN(const OverlaySpec spec, Nest(given, api, mounts));
@@ -284,18 +301,20 @@ absl::Status MountOverlay(const OverlaySpec& given, const std::string& target, M
   absl::StatusOr<UniqueFd> mount = NewApiMount(spec);
   if (!mount.ok()) {
     const bool lacking = mount.status().code() == absl::StatusCode::kUnimplemented;
-    return lacking && api == MountApi::kAuto ? LegacyMountAt(spec, target) : mount.status();
+    return lacking && api == MountApi::kAuto ? Remember(LegacyMountAt(spec, target))
+                                             : mount.status();
   }
   return AttachMount(mount->get(), target);
 }
 
 absl::StatusOr<UniqueFd> OpenOverlay(const OverlaySpec& given, const std::string& scratch,
-                                     MountApi api) {
-  OverlaySpec wanted = given;
-  wanted.scratch = scratch;
-  RETURN_IF_ERROR(CheckSpec(wanted));
+                                     MountApi wanted) {
+  const MountApi api = Usable(wanted);
+  OverlaySpec whole = given;
+  whole.scratch = scratch;
+  RETURN_IF_ERROR(CheckSpec(whole));
   LowerMounts mounts(scratch);
-  ASSIGN_OR_RETURN(const OverlaySpec spec, Nest(wanted, api, mounts));
+  ASSIGN_OR_RETURN(const OverlaySpec spec, Nest(whole, api, mounts));
   if (api != MountApi::kLegacy) {
     absl::StatusOr<UniqueFd> mount = NewApiMount(spec);
     const bool lacking = mount.status().code() == absl::StatusCode::kUnimplemented;
@@ -305,7 +324,10 @@ absl::StatusOr<UniqueFd> OpenOverlay(const OverlaySpec& given, const std::string
   }
   const std::string target = JoinPath(scratch, NewId().substr(0, 16));
   RETURN_IF_ERROR(MakeDirs(target));
-  const absl::Status mounted = LegacyMountAt(spec, target);
+  absl::Status mounted = LegacyMountAt(spec, target);
+  if (api == MountApi::kAuto) {
+    mounted = Remember(std::move(mounted));
+  }
   absl::StatusOr<UniqueFd> root =
       mounted.ok() ? Open(target, O_PATH | O_DIRECTORY) : absl::StatusOr<UniqueFd>(mounted);
   // Detached, the mount lives as long as the descriptor.
