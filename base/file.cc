@@ -171,10 +171,13 @@ absl::Status MakeDirs(const std::string& path, mode_t mode) {
   if (path.empty()) {
     return InvalidArgument("make directory: the path is empty");
   }
-  // The common case first: it, or its parent, is there.
+  // The common cases first: it, or its parent, is there.
   struct stat st = {};
   if (stat(path.c_str(), &st) == 0 && S_ISDIR(st.st_mode)) {
     return absl::OkStatus();
+  }
+  if (absl::Status made = MakeOneDir(path, mode); !absl::IsNotFound(made)) {
+    return made;
   }
   for (size_t end = path.find('/', 1); end != std::string::npos; end = path.find('/', end + 1)) {
     RETURN_IF_ERROR(MakeOneDir(path.substr(0, end), mode));

@@ -14,15 +14,21 @@ namespace davit::image {
 namespace {
 
 #if defined(__x86_64__)
+// The levels of the x86-64 psABI by what tells them apart: clang 16 does not know their names.
 int CpuLevel() {
   __builtin_cpu_init();
-  if (__builtin_cpu_supports("x86-64-v4")) {
-    return 4;
+  if (!__builtin_cpu_supports("ssse3") || !__builtin_cpu_supports("sse4.2") ||
+      !__builtin_cpu_supports("popcnt")) {
+    return 1;
   }
-  if (__builtin_cpu_supports("x86-64-v3")) {
-    return 3;
+  if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("bmi") ||
+      !__builtin_cpu_supports("bmi2") || !__builtin_cpu_supports("fma")) {
+    return 2;
   }
-  return __builtin_cpu_supports("x86-64-v2") ? 2 : 1;
+  const bool has_avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                          __builtin_cpu_supports("avx512cd") &&
+                          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+  return has_avx512 ? 4 : 3;
 }
 #else
 int CpuLevel() {
