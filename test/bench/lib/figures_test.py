@@ -95,7 +95,7 @@ class ReportTest(unittest.TestCase):
 
     def test_the_runtimes_own_part_of_an_exec_is_told(self):
         rows = {row[0]: row[2] for row in promise.rows(stats.Figures(results()), "/no/such/file")}
-        self.assertEqual(rows["ExecSync p50, and processor time for each"].count("OCI runtime alone 0.01"), 1)
+        self.assertEqual(rows["ExecSync p50, and processor time for each"].count("the OCI runtime alone 0.01"), 1)
 
     def test_the_floor_of_clients_at_once_stands_beside_them(self):
         figures = stats.Figures(results())
