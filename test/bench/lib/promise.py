@@ -55,7 +55,8 @@ def at_once(figures, clients, limit):
 def execs(figures, limit):
     parts = []
     for name, floor in (("ExecSync", ("exec",)), ("cpu of an exec", ("cpu of exec",))):
-        parts.append(beside_floor(figures, ratio_at_most(figures, name, limit), name, figures.floor(floor), what="the OCI runtime"))
+        found = ratio_at_most(figures, name, limit)
+        parts.append(beside_floor(figures, found, name, figures.floor(floor), what="the OCI runtime"))
     return all_of(*parts)
 
 
