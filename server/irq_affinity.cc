@@ -122,7 +122,7 @@ absl::Status IrqAffinity::Restore() {
 absl::Status IrqAffinity::Take(const std::string& container, const CpuSet& cpus) {
   absl::MutexLock lock(&mutex_);
   claims_[container] = cpus;
-  const absl::Status taken = Apply();
+  absl::Status taken = Apply();
   if (!taken.ok()) {
     claims_.erase(container);
     log::IfError(Apply(), "give back CPUs to interrupts");
