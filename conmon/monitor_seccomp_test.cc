@@ -139,6 +139,7 @@ TEST_F(SeccompMonitorTest, ForbiddenCallsFailAndAreCounted) {
   EXPECT_EQ(Counted().header.others, 1U);
   // Several at a time, as executed processes have filters of their own.
   std::vector<pid_t> more;
+  more.reserve(20);
   for (int i = 0; i < 20; ++i) {
     more.push_back(Filtered([] { return Swapoff(EBADSLT) ? 0 : 1; }));
   }
