@@ -68,26 +68,21 @@ def floors(figures):
                  rows)
 
 
-def columns(figures, named):
-    """The servers, and the floor where one is known."""
-    return figures.servers + ["floor"] * any(figures.of("floor", name) for _, name, _ in named)
-
-
-def value_rows(figures, named, statistic=stats.median):
+def value_rows(figures, servers, named, statistic=stats.median):
     """named: (title, name, whether more is better)"""
     rows = []
     for title, name, more in named:
-        values = [figures.of(server, name) for server in columns(figures, named)]
+        values = [figures.of(server, name) for server in servers]
         if any(values):
             rows.append((title, *(number(statistic(some)) if some else "" for some in values),
                          ratio_text(figures.ratio(name, statistic, more))))
     return rows
 
 
-def value_table(figures, title, named, statistic=stats.median):
-    servers = columns(figures, named)
+def value_table(figures, title, named, statistic=stats.median, with_floor=False):
+    servers = figures.servers + ["floor"] * with_floor
     return table((title, *servers, "davit to the better peer (95 %)"),
-                 ("---",) + ("---:",) * (len(servers) + 1), value_rows(figures, named, statistic))
+                 ("---",) + ("---:",) * (len(servers) + 1), value_rows(figures, servers, named, statistic))
 
 
 def throughput(figures):
@@ -100,7 +95,7 @@ def throughput(figures):
     named += [("processor time of an exec, ms", "cpu of an exec", False),
               ("output of an exec, MB/s", "stream", True),
               ("processor time of 1 GB of it, s", "cpu of a streamed GB", False)]
-    return value_table(figures, "from nothing to running and back; execs", named)
+    return value_table(figures, "from nothing to running and back; execs", named, with_floor=True)
 
 
 def idle(figures):
