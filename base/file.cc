@@ -176,8 +176,8 @@ absl::Status MakeDirs(const std::string& path, mode_t mode) {
   if (stat(path.c_str(), &st) == 0 && S_ISDIR(st.st_mode)) {
     return absl::OkStatus();
   }
-  if (absl::Status made = MakeOneDir(path, mode); !absl::IsNotFound(made)) {
-    return made;
+  if (MakeOneDir(path, mode).ok()) {
+    return absl::OkStatus();
   }
   for (size_t end = path.find('/', 1); end != std::string::npos; end = path.find('/', end + 1)) {
     RETURN_IF_ERROR(MakeOneDir(path.substr(0, end), mode));
