@@ -52,9 +52,7 @@ absl::StatusOr<QuietCpus> QuietCpusOfRecord(const Node& node, const Container::R
 // The container's own would not help below the pod's, which is the sum of its containers'.
 absl::Status LiftPodQuota(const Node& node, const Container::Record& record) {
   ASSIGN_OR_RETURN(const auto sandbox, node.sandboxes.Find(record.sandbox_id()));
-  v1::LinuxContainerResources without;
-  without.set_cpu_quota(-1);
-  return Annotate(node.cgroup_manager.SetResources(sandbox->record()->cgroup(), without),
+  return Annotate(LiftQuota(node, sandbox->record()->cgroup()),
                   fmt::format("annotation {}", spec::kCpuQuotaAnnotation));
 }
 
@@ -110,6 +108,12 @@ absl::Status KeepQuietCpus(const Node& node, const Container::Record& record,
         ShortId(record.id()), resources.cpuset_cpus(), CpuListText(quiet.cpus));
   }
   return absl::OkStatus();
+}
+
+absl::Status LiftQuota(const Node& node, const std::string& cgroup) {
+  v1::LinuxContainerResources without;
+  without.set_cpu_quota(-1);
+  return node.cgroup_manager.SetResources(cgroup, without);
 }
 
 absl::Status QuietBeforeStart(Node& node, const Container::Record& record) {

@@ -37,6 +37,9 @@ absl::Status ApplyQuietCpus(const config::Runtime& config, const std::string& ha
 absl::Status KeepQuietCpus(const Node& node, const Container::Record& record,
                            runtime::v1::LinuxContainerResources& resources);
 
+// Takes the CPU quota off a cgroup, a pod's or a container's.
+absl::Status LiftQuota(const Node& node, const std::string& cgroup);
+
 // Before the container runs: the pod's quota, interrupts. What fails here is undone by
 // ReleaseQuietCpus.
 absl::Status QuietBeforeStart(Node& node, const Container::Record& record);

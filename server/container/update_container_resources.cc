@@ -53,12 +53,6 @@ absl::Status PatchProcess(const Node& node, const std::string& id, const char* k
   return WriteFileAtomic(path, DumpJson(spec));
 }
 
-absl::Status LiftQuota(const Node& node, const std::string& cgroup) {
-  v1::LinuxContainerResources lifted;
-  lifted.set_cpu_quota(-1);
-  return node.cgroup_manager.SetResources(cgroup, lifted);
-}
-
 absl::Status Apply(Node& node, Context& ctx, const Container::Record& record,
                    const v1::LinuxContainerResources& request) {
   const bool v2 = node.cgroups.mode() == CgroupMode::kV2;

@@ -175,19 +175,12 @@ TEST_P(ExecTest, RunsOnOneCpuIfAsked) {
   }
 }
 
-// As runtimes do that give up what they inherit, and kernels before 6.2.
 TEST_P(ExecTest, RunsThereWhateverTheRuntimeMakesOfIt) {
   const CpuSet all = GetAffinity(0).value_or(CpuSet());
   if (all.size() < 2 || !PathExists("/usr/bin/taskset")) {
     GTEST_SKIP() << "needs two CPUs and taskset";
   }
-  const std::string script = container_->dir() + "/anywhere";
-  ASSERT_TRUE(WriteFileAtomic(script,
-                              "#!/bin/sh\nexec /usr/bin/taskset -c " + CpuListText(all) + " " +
-                                  container_->runtime().path() + " \"$@\"\n",
-                              0755)
-                  .ok());
-  container_->SetRuntimePath(script);
+  container_->LetRuntimeRunAnywhere(all);
   const int cpu = *all.rbegin();
   const auto result = container_->Exec(
       ctx_, {"sh", "-c", std::string("sleep 0.3; ") + kAllowedCpus}, 16U << 20U, cpu);

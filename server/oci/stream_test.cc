@@ -233,14 +233,7 @@ TEST_P(StreamTest, ExecOnOneCpu) {
   };
   const std::string pinned = "Cpus_allowed_list:\t" + std::to_string(*cpu_) + "\n";
   EXPECT_EQ(cpus(), pinned);
-  // As runtimes do that give up what they inherit, and kernels before 6.2.
-  const std::string script = container_->dir() + "/anywhere";
-  ASSERT_TRUE(WriteFileAtomic(script,
-                              "#!/bin/sh\nexec /usr/bin/taskset -c " + CpuListText(all) + " " +
-                                  container_->runtime().path() + " \"$@\"\n",
-                              0755)
-                  .ok());
-  container_->SetRuntimePath(script);
+  container_->LetRuntimeRunAnywhere(all);
   EXPECT_EQ(cpus(), pinned);
   cpu_ = kMaxCpus - 1;
   auto exec = Shell("true", kAll);

@@ -166,8 +166,14 @@ absl::StatusOr<ExecResult> TestContainer::Exec(Context& ctx, const std::vector<s
   return result;
 }
 
-void TestContainer::SetRuntimePath(const std::string& path) {
-  runtime_ = std::make_unique<Runtime>(runtime_->name(), path, runtime_->root());
+void TestContainer::LetRuntimeRunAnywhere(const CpuSet& all) {
+  const std::string script = dir_ + "/anywhere";
+  EXPECT_TRUE(WriteFileAtomic(script,
+                              "#!/bin/sh\nexec /usr/bin/taskset -c " + CpuListText(all) + " " +
+                                  runtime_->path() + " \"$@\"\n",
+                              0755)
+                  .ok());
+  runtime_ = std::make_unique<Runtime>(runtime_->name(), script, runtime_->root());
 }
 
 std::string TestContainer::Log() const {

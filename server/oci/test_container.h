@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/context.h"
+#include "base/cpus.h"
 #include "server/oci/monitor.h"
 #include "server/oci/runtime.h"
 
@@ -58,8 +59,9 @@ class TestContainer {
   [[nodiscard]] const std::string& id() const { return id_; }
   [[nodiscard]] const std::string& dir() const { return dir_; }
   [[nodiscard]] const Runtime& runtime() const { return *runtime_; }
-  // From now on another program in its place, with the same state.
-  void SetRuntimePath(const std::string& path);
+  // From now on it takes all these CPUs, as runtimes do that give up what they inherit, and kernels
+  // before 6.2. Needs taskset.
+  void LetRuntimeRunAnywhere(const CpuSet& all);
   [[nodiscard]] MonitorOptions& options() { return options_; }
   [[nodiscard]] std::string rootfs() const { return options_.bundle + "/rootfs"; }
 
