@@ -4,6 +4,8 @@
 // lists say of it. Thread-safe.
 #pragma once
 
+#include <atomic>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <utility>
@@ -29,6 +31,15 @@ class Recorded {
     absl::MutexLock lock(&record_mutex_);
     record_ = std::move(record);
     entry_.reset();
+    if (changes_ != nullptr) {
+      ++*changes_;
+    }
+  }
+
+  // Each new record from now on counts there, once it can be seen.
+  void CountChangesIn(std::shared_ptr<std::atomic<uint64_t>> changes) {
+    absl::MutexLock lock(&record_mutex_);
+    changes_ = std::move(changes);
   }
 
   struct Listed {
@@ -50,6 +61,7 @@ class Recorded {
   mutable absl::Mutex record_mutex_;
   std::shared_ptr<const Record> record_ ABSL_GUARDED_BY(record_mutex_);
   mutable std::shared_ptr<const std::string> entry_ ABSL_GUARDED_BY(record_mutex_);
+  std::shared_ptr<std::atomic<uint64_t>> changes_ ABSL_GUARDED_BY(record_mutex_);
 };
 
 }  // namespace davit::server

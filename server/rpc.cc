@@ -35,6 +35,15 @@ void TakeTrace(const grpc::ServerContextBase& context, Context& ctx) {
   }
 }
 
+grpc::ByteBuffer BufferOf(const SharedBytes& bytes) {
+  // The slice keeps one reference until gRPC is done with it.
+  auto* kept = new SharedBytes(bytes);
+  const grpc::Slice slice(
+      const_cast<char*>(bytes->data()), bytes->size(),
+      [](void* reference) { delete static_cast<SharedBytes*>(reference); }, kept);
+  return {&slice, 1};
+}
+
 void LogCall(const char* method, int64_t started_ns, const absl::Status& status) {
   const int64_t taken = NowNanos() - started_ns;
   if (status.ok()) {

@@ -31,6 +31,8 @@ grpc::Status ToGrpc(const absl::Status& status);
 Context::Clock::time_point DeadlineOf(const grpc::ServerContextBase& context);
 // The span of the client's that the call belongs to, by its metadata `traceparent`.
 void TakeTrace(const grpc::ServerContextBase& context, Context& ctx);
+// Sends the bytes themselves, no copy of them.
+grpc::ByteBuffer BufferOf(const SharedBytes& bytes);
 // Debug for success, info for failure: method, time taken, error.
 void LogCall(const char* method, int64_t started_ns, const absl::Status& status);
 
@@ -39,7 +41,7 @@ using Handler = absl::StatusOr<Response> (*)(Node&, Context&, const Request&);
 
 // One whose answer is a serialized message already. It never blocks.
 template <typename Request>
-using SerializedHandler = absl::StatusOr<std::string> (*)(Node&, Context&, const Request&);
+using SerializedHandler = absl::StatusOr<SharedBytes> (*)(Node&, Context&, const Request&);
 
 // The call of a handler, or of anything that gives a status or a StatusOr.
 template <typename Call>
@@ -123,8 +125,7 @@ grpc::ServerUnaryReactor* AnswerSerialized(Node& node, const char* method,
   Context ctx(DeadlineOf(*context));
   const auto answer = WithoutExceptions(method, [&] { return handler(node, ctx, parsed); });
   if (answer.ok()) {
-    const grpc::Slice slice(*answer);
-    *response = grpc::ByteBuffer(&slice, 1);
+    *response = BufferOf(*answer);
   }
   LogCall(method, started, answer.status());
   reactor->Finish(ToGrpc(answer.status()));

@@ -4,6 +4,8 @@
 // only. Thread-safe.
 #pragma once
 
+#include <atomic>
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <string>
@@ -17,6 +19,9 @@
 
 namespace davit::server {
 
+// Bytes that several answers may be sending at a time.
+using SharedBytes = std::shared_ptr<const std::string>;
+
 template <typename T>
 class Store {
   static constexpr bool kInSandbox = requires(const T& object) { object.sandbox_id(); };
@@ -26,11 +31,13 @@ class Store {
 
   void Add(std::shared_ptr<T> object) {
     absl::MutexLock lock(&mutex_);
+    object->CountChangesIn(changes_);
     by_name_[object->name()] = object;
     if constexpr (kInSandbox) {
       by_sandbox_[object->sandbox_id()][object->id()] = object;
     }
     by_id_[object->id()] = std::move(object);
+    ++*changes_;
   }
 
   void Remove(const std::string& id) {
@@ -47,6 +54,7 @@ class Store {
       RemoveFromSandbox(*it->second);
     }
     by_id_.erase(it);
+    ++*changes_;
   }
 
   // By full ID or any unambiguous prefix. NotFound names kind and ID; InvalidArgument for an empty,
@@ -79,6 +87,20 @@ class Store {
   std::vector<std::shared_ptr<T>> List() const {
     absl::ReaderMutexLock lock(&mutex_);
     return ValuesOf(by_id_);
+  }
+
+  // The list of all as `build` makes it: made anew only if an object has come, gone or changed
+  // since.
+  template <typename Build>
+  SharedBytes Whole(Build build) const {
+    absl::MutexLock lock(&whole_mutex_);
+    // Read first: a change while it is built makes the next call build again.
+    const uint64_t changes = *changes_;
+    if (whole_ == nullptr || whole_after_ != changes) {
+      whole_ = std::make_shared<const std::string>(build());
+      whole_after_ = changes;
+    }
+    return whole_;
   }
 
   // Those in a sandbox, of objects that are in one.
@@ -115,6 +137,12 @@ class Store {
   Objects by_id_ ABSL_GUARDED_BY(mutex_);
   Objects by_name_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, Objects> by_sandbox_ ABSL_GUARDED_BY(mutex_);
+
+  const std::shared_ptr<std::atomic<uint64_t>> changes_ =
+      std::make_shared<std::atomic<uint64_t>>(0);
+  mutable absl::Mutex whole_mutex_ ABSL_ACQUIRED_BEFORE(mutex_);
+  mutable SharedBytes whole_ ABSL_GUARDED_BY(whole_mutex_);
+  mutable uint64_t whole_after_ ABSL_GUARDED_BY(whole_mutex_) = 0;
 };
 
 }  // namespace davit::server

@@ -41,6 +41,53 @@ TEST(Store, KnowsWhatIsInASandbox) {
   EXPECT_EQ(IdsOf(store.List()), Ids{"c3"});
 }
 
+TEST(Store, TheWholeListIsMadeAnewAfterAChangeOnly) {
+  Store<Container> store("container");
+  int made = 0;
+  const auto list = [&] {
+    const SharedBytes whole = store.Whole([&] {
+      ++made;
+      std::string text;
+      for (const auto& container : store.List()) {
+        text += container->id() + container->record()->reason() + " ";
+      }
+      return text;
+    });
+    return *whole;
+  };
+  EXPECT_EQ(list(), "");
+  const auto container = std::make_shared<Container>(RecordOf("c1", "a"));
+  store.Add(container);
+  EXPECT_EQ(list(), "c1 ");
+  EXPECT_EQ(list(), "c1 ");
+  EXPECT_EQ(made, 2);
+  auto next = RecordOf("c1", "a");
+  next->set_reason("Error");
+  container->set_record(next);
+  EXPECT_EQ(list(), "c1Error ");
+  store.Remove("c1");
+  store.Remove("c1");
+  EXPECT_EQ(list(), "");
+  EXPECT_EQ(list(), "");
+  EXPECT_EQ(made, 4);
+}
+
+TEST(Store, AChangeWhileTheListIsMadeIsInTheNextOne) {
+  Store<Container> store("container");
+  const auto container = std::make_shared<Container>(RecordOf("c1", "a"));
+  store.Add(container);
+  const auto reason = [&] { return container->record()->reason(); };
+  const SharedBytes before = store.Whole([&] {
+    const std::string seen = reason();
+    auto next = RecordOf("c1", "a");
+    next->set_reason("Error");
+    container->set_record(next);
+    return seen;
+  });
+  EXPECT_EQ(*before, "");
+  EXPECT_EQ(*store.Whole(reason), "Error");
+}
+
 TEST(Recorded, AnEntryIsMadeOnceForEachRecord) {
   Container container(RecordOf("c1", "a"));
   int made = 0;

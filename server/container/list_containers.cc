@@ -33,10 +33,7 @@ runtime::v1::Container ListItem(const Container::Record& record) {
   return item;
 }
 
-}  // namespace
-
-absl::StatusOr<std::string> ListContainers(Node& node, Context& /*ctx*/,
-                                           const runtime::v1::ListContainersRequest& request) {
+std::string Matching(const Node& node, const runtime::v1::ContainerFilter& filter) {
   std::string response;
   for (const auto& container : node.containers.List()) {
     const auto [record, entry] = container->WithEntry([](const Container::Record& current) {
@@ -44,11 +41,21 @@ absl::StatusOr<std::string> ListContainers(Node& node, Context& /*ctx*/,
       *alone.add_containers() = ListItem(current);
       return alone.SerializeAsString();
     });
-    if (Matches(*record, request.filter())) {
+    if (Matches(*record, filter)) {
       response += *entry;
     }
   }
   return response;
+}
+
+}  // namespace
+
+absl::StatusOr<SharedBytes> ListContainers(Node& node, Context& /*ctx*/,
+                                           const runtime::v1::ListContainersRequest& request) {
+  if (request.filter().ByteSizeLong() > 0) {
+    return std::make_shared<const std::string>(Matching(node, request.filter()));
+  }
+  return node.containers.Whole([&] { return Matching(node, request.filter()); });
 }
 
 Filler<runtime::v1::StreamContainersResponse> StreamContainers(

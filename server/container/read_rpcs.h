@@ -17,7 +17,7 @@ namespace davit::server {
 absl::StatusOr<runtime::v1::ContainerStatusResponse> ContainerStatus(
     Node& node, Context& ctx, const runtime::v1::ContainerStatusRequest& request);
 // A serialized ListContainersResponse: see ListPodSandbox in server/sandbox/read_rpcs.h.
-absl::StatusOr<std::string> ListContainers(Node& node, Context& ctx,
+absl::StatusOr<SharedBytes> ListContainers(Node& node, Context& ctx,
                                            const runtime::v1::ListContainersRequest& request);
 
 Filler<runtime::v1::StreamContainersResponse> StreamContainers(

@@ -36,7 +36,8 @@ namespace v1 = runtime::v1;
   }
 
 DAVIT_DISPATCH(Version, RunOn::kGrpcThread)
-DAVIT_DISPATCH(Status, RunOn::kExecutor)
+// What nobody asks for each second reads files.
+DAVIT_DISPATCH(Status, request->verbose() ? RunOn::kExecutor : RunOn::kGrpcThread)
 DAVIT_DISPATCH(RuntimeConfig, RunOn::kGrpcThread)
 DAVIT_DISPATCH(UpdateRuntimeConfig, RunOn::kGrpcThread)
 

@@ -29,10 +29,7 @@ runtime::v1::PodSandbox ListItem(const Sandbox::Record& record) {
   return item;
 }
 
-}  // namespace
-
-absl::StatusOr<std::string> ListPodSandbox(Node& node, Context& /*ctx*/,
-                                           const runtime::v1::ListPodSandboxRequest& request) {
+std::string Matching(const Node& node, const runtime::v1::PodSandboxFilter& filter) {
   std::string response;
   for (const auto& sandbox : node.sandboxes.List()) {
     const auto [record, entry] = sandbox->WithEntry([](const Sandbox::Record& current) {
@@ -40,11 +37,21 @@ absl::StatusOr<std::string> ListPodSandbox(Node& node, Context& /*ctx*/,
       *alone.add_items() = ListItem(current);
       return alone.SerializeAsString();
     });
-    if (Matches(*record, request.filter())) {
+    if (Matches(*record, filter)) {
       response += *entry;
     }
   }
   return response;
+}
+
+}  // namespace
+
+absl::StatusOr<SharedBytes> ListPodSandbox(Node& node, Context& /*ctx*/,
+                                           const runtime::v1::ListPodSandboxRequest& request) {
+  if (request.filter().ByteSizeLong() > 0) {
+    return std::make_shared<const std::string>(Matching(node, request.filter()));
+  }
+  return node.sandboxes.Whole([&] { return Matching(node, request.filter()); });
 }
 
 Filler<runtime::v1::StreamPodSandboxesResponse> StreamPodSandboxes(

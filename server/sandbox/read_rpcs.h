@@ -17,10 +17,10 @@ namespace davit::server {
 absl::StatusOr<runtime::v1::PodSandboxStatusResponse> PodSandboxStatus(
     Node& node, Context& ctx, const runtime::v1::PodSandboxStatusRequest& request);
 // A serialized ListPodSandboxResponse, put together from serialized entries, which are kept with
-// the objects: a kubelet asks each second, and most of them have not changed. One message's
-// repeated fields are what its parts have, one after the other (protobuf's encoding, "Last One
-// Wins").
-absl::StatusOr<std::string> ListPodSandbox(Node& node, Context& ctx,
+// the objects, and kept itself where all are asked for: a kubelet asks each second, and most have
+// not changed. One message's repeated fields are what its parts have, one after the other
+// (protobuf's encoding, "Last One Wins").
+absl::StatusOr<SharedBytes> ListPodSandbox(Node& node, Context& ctx,
                                            const runtime::v1::ListPodSandboxRequest& request);
 
 Filler<runtime::v1::StreamPodSandboxesResponse> StreamPodSandboxes(

@@ -15,6 +15,7 @@
 #include <fmt/format.h>
 
 #include "base/status.h"
+#include "test/bench/bare_server.h"
 #include "test/bench/exec_stream.h"
 #include "test/bench/poll.h"
 #include "test/bench/rounds.h"
@@ -37,7 +38,7 @@ struct Answer {
 
 class Node {
  public:
-  explicit Node(const Target& target) : client_(NodeClient::Create(target)) {}
+  explicit Node(const Target& target) : target_(target), client_(NodeClient::Create(target)) {}
 
   absl::StatusOr<Answer> Do(const std::string& line);
   absl::Status RemoveAll();
@@ -46,11 +47,14 @@ class Node {
   absl::StatusOr<Answer> Rounds(int rounds, int clients);
   absl::StatusOr<Answer> Grow(size_t count, int clients);
   absl::StatusOr<Answer> Ask(int rounds, int seconds);
+  absl::Status AskAll(NodeClient& client, int rounds, int seconds, Samples& samples);
+  absl::StatusOr<Samples> AskBareServer(int rounds, int seconds);
   absl::StatusOr<Answer> Exec(int rounds);
   absl::StatusOr<Answer> Poll(int seconds);
   absl::StatusOr<Answer> Stream(int mib);
   absl::StatusOr<PodAndContainer> First() const;
 
+  const Target target_;
   std::unique_ptr<NodeClient> client_;
   std::vector<PodAndContainer> pods_;
   int batches_ = 0;  // of rounds: each has names of its own
@@ -86,17 +90,15 @@ absl::StatusOr<Answer> Node::Grow(size_t count, int clients) {
   return Answer{.numbers = {{"seconds", SecondsSince(begin)}}, .samples = std::move(samples)};
 }
 
-absl::StatusOr<Answer> Node::Ask(int rounds, int seconds) {
-  RETURN_IF_ERROR(First().status());
-  const auto begin = Clock::now();
-  Samples samples;
+// One kind of question after the other, each `rounds` times or for so many seconds.
+absl::Status Node::AskAll(NodeClient& client, int rounds, int seconds, Samples& samples) {
   using Question = std::function<absl::Status(const PodAndContainer&)>;
   const std::vector<Question> questions = {
-      [&](const auto&) { return client_->Version(samples).status(); },
-      [&](const auto&) { return client_->ListPods(samples); },
-      [&](const auto&) { return client_->ListContainers(samples).status(); },
-      [&](const auto& pod) { return client_->StatusOf(pod, samples); },
-      [&](const auto&) { return client_->ListContainerStats(samples); },
+      [&](const auto&) { return client.Version(samples).status(); },
+      [&](const auto&) { return client.ListPods(samples); },
+      [&](const auto&) { return client.ListContainers(samples).status(); },
+      [&](const auto& pod) { return client.StatusOf(pod, samples); },
+      [&](const auto&) { return client.ListContainerStats(samples); },
   };
   for (const Question& ask : questions) {
     const auto first = Clock::now();
@@ -104,6 +106,26 @@ absl::StatusOr<Answer> Node::Ask(int rounds, int seconds) {
       RETURN_IF_ERROR(ask(pods_[i % pods_.size()]));
     }
   }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Samples> Node::AskBareServer(int rounds, int seconds) {
+  Target bare = target_;
+  bare.socket = target_.socket + ".bare";
+  ASSIGN_OR_RETURN(const auto server, BareServer::Create(bare.socket, client_->LastAnswers()));
+  const auto client = NodeClient::Create(bare);
+  Samples samples;
+  RETURN_IF_ERROR(AskAll(*client, rounds, seconds, samples));
+  return samples;
+}
+
+absl::StatusOr<Answer> Node::Ask(int rounds, int seconds) {
+  RETURN_IF_ERROR(First().status());
+  const auto begin = Clock::now();
+  Samples samples;
+  RETURN_IF_ERROR(AskAll(*client_, rounds, seconds, samples));
+  ASSIGN_OR_RETURN(const Samples bare, AskBareServer(rounds, seconds));
+  samples.Merge(bare, "bare ");
   return Answer{.numbers = {{"seconds", SecondsSince(begin)}}, .samples = std::move(samples)};
 }
 

@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <cstdio>
+#include <mutex>
 #include <thread>
 
 #include <grpcpp/generic/generic_stub.h>
@@ -163,6 +164,11 @@ class GrpcNodeClient final : public NodeClient {
         .status();
   }
 
+  std::map<std::string, grpc::ByteBuffer> LastAnswers() override {
+    const std::lock_guard lock(answers_mutex_);
+    return answers_;
+  }
+
   absl::Status Remove(const PodAndContainer& made, Samples& samples) override {
     RETURN_IF_ERROR(AwaitLog(made));
     v1::StopContainerRequest stop;
@@ -204,6 +210,7 @@ class GrpcNodeClient final : public NodeClient {
     const double taken = MillisecondsSince(begin);
     Response response;
     if (status.ok()) {
+      KeepAnswer(method, received);
       status = grpc::SerializationTraits<Response>::Deserialize(&received, &response);
     }
     if (!status.ok()) {
@@ -212,6 +219,11 @@ class GrpcNodeClient final : public NodeClient {
     }
     samples.Add(name, taken);
     return response;
+  }
+
+  void KeepAnswer(const std::string& method, const grpc::ByteBuffer& answer) {
+    const std::lock_guard lock(answers_mutex_);
+    answers_[method] = answer;  // shares the bytes
   }
 
   // The first line of the container.
@@ -287,6 +299,8 @@ class GrpcNodeClient final : public NodeClient {
 
   const Target target_;
   grpc::GenericStub stub_;
+  std::mutex answers_mutex_;
+  std::map<std::string, grpc::ByteBuffer> answers_;
 };
 
 }  // namespace

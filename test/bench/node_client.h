@@ -4,11 +4,13 @@
 // Thread-safe but for the samples, of which each thread brings its own.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include <grpcpp/support/byte_buffer.h>
 
 #include "test/bench/samples.h"
 
@@ -51,6 +53,8 @@ class NodeClient {
   virtual absl::Status ImageFsInfo(Samples& samples) = 0;
   // Of the server, the pod and the container.
   virtual absl::Status StatusOf(const PodAndContainer& made, Samples& samples) = 0;
+  // What was answered last to each kind of call, as it came, by method: for BareServer.
+  virtual std::map<std::string, grpc::ByteBuffer> LastAnswers() = 0;
   // Waits until the container can be stopped; stops and removes it, then the pod, each by its own
   // call.
   virtual absl::Status Remove(const PodAndContainer& made, Samples& samples) = 0;

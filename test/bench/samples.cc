@@ -41,9 +41,9 @@ void Samples::Add(const std::string& name, double milliseconds) {
   Of(name).push_back(milliseconds);
 }
 
-void Samples::Merge(const Samples& other) {
+void Samples::Merge(const Samples& other, const std::string& prefix) {
   for (const auto& [name, values] : other.series_) {
-    auto& mine = Of(name);
+    auto& mine = Of(prefix + name);
     mine.insert(mine.end(), values.begin(), values.end());
   }
 }

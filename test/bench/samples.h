@@ -23,7 +23,8 @@ struct Summary {
 class Samples {
  public:
   void Add(const std::string& name, double milliseconds);
-  void Merge(const Samples& other);
+  // Its names with `prefix` before them.
+  void Merge(const Samples& other, const std::string& prefix = "");
 
   [[nodiscard]] std::string Table() const;
   // {"RunPodSandbox": [1.25, …], …}: all of them, so that runs can be put together.

@@ -4,6 +4,7 @@ import math
 import random
 
 RESAMPLES = 1000
+BARE = "bare "
 CALLS = ("nothing to running", "RunPodSandbox", "CreateContainer", "StartContainer", "StopContainer",
          "RemoveContainer", "StopPodSandbox", "RemovePodSandbox")
 
@@ -56,10 +57,10 @@ class Figures:
     def of(self, server, name):
         return self.series.get(server, {}).get(name, [])
 
-    def floor(self, names):
-        """Sum of the medians of what has to be called; None where that is not known."""
+    def floor(self, names, statistic=median):
+        """Sum of what has to be called; None where that is not known."""
         parts = [self.of("floor", name) for name in names]
-        return sum(median(part) for part in parts) if names and all(parts) else None
+        return sum(statistic(part) for part in parts) if names and all(parts) else None
 
     def peers(self):
         return [server for server in self.servers if server != "davit"]
@@ -146,11 +147,19 @@ def add_density(figures, server, measured):
             figures.add(server, f"pods/{count}/{call}", level["times"].get(call, []))
         add_level_memory(figures, server, count, level.get("memory", {}))
         for call, values in level.get("ask", {}).items():
-            figures.add(server, f"pods/{count}/{call}", values)
+            add_asked(figures, server, count, call, values)
         if "poll" in level:
             add_poll(figures, server, count, level["poll"])
     if "restart" in measured:
         figures.add(server, f"restart/{measured['restart']['containers']}", [measured["restart"]["seconds"]])
+
+
+def add_asked(figures, server, count, call, values):
+    """The floor is a server that answers with bytes it has, of as many as Davit's answer."""
+    if not call.startswith(BARE):
+        figures.add(server, f"pods/{count}/{call}", values)
+    elif server == "davit":
+        figures.add("floor", f"pods/{count}/{call[len(BARE):]}", values)
 
 
 def add_level_memory(figures, server, count, memory):

@@ -24,7 +24,7 @@ def level(chance, pods, scale):
     memory = {kind: {"count": 1, "rss": 1, "pss": scale * pods, "anonymous": 1} for kind in ("daemon", "monitor")}
     return {"pods": pods, "seconds": pods * scale / 100, "cpu_seconds": pods * scale / 50, "memory": memory,
             "times": times(chance, ("CreateContainer", "nothing to running"), scale),
-            "ask": times(chance, report.ASKED, scale),
+            "ask": times(chance, report.ASKED + tuple(stats.BARE + call for call in report.ASKED), scale),
             "poll": {"seconds": 10, "cpu_seconds": scale, "daemon_cpu_seconds": scale / 2, "probes": 9, "due": 10,
                      "times": {}}}
 
@@ -102,6 +102,13 @@ class ReportTest(unittest.TestCase):
         self.assertEqual(figures.floor(("clients/8/pods per second",)), 8)
         self.assertIn("| davit | containerd | crio | floor |", "\n".join(report.throughput(figures)))
         self.assertNotIn("floor", "\n".join(report.idle(figures)))
+
+    def test_the_floor_of_a_call_is_one_of_the_same_bytes(self):
+        figures = stats.Figures(results())
+        self.assertLess(figures.floor(("pods/500/Status",), stats.p99), 3)
+        rows = {row[0]: row[2] for row in promise.rows(figures, "/no/such/file")}
+        self.assertIn("gRPC with bytes at hand alone 0.2", rows["List and Status p99 with 500 containers"])
+        self.assertNotIn("| pods/500", "\n".join(report.floors(figures)))
 
     def test_what_was_not_measured_breaks_nothing(self):
         some = results()

@@ -33,12 +33,12 @@ def all_of(*parts):
     return text, None if None in kept else all(kept)
 
 
-def beside_floor(figures, found, name, floor, more=False, what="plugins and OCI runtime"):
+def beside_floor(figures, found, name, floor, more=False, what="plugins and OCI runtime", statistic=stats.median):
     """With what the ratio would be of nothing but what each server has to call."""
     text, kept = found
-    peer = figures.better_peer(name, more=more)
+    peer = figures.better_peer(name, statistic, more)
     if kept is not None and floor is not None:
-        text += f" ({what} alone {floor / stats.median(figures.of(peer, name)):.2f})"
+        text += f" ({what} alone {floor / statistic(figures.of(peer, name)):.2f})"
     return text, kept
 
 
@@ -80,7 +80,9 @@ def lists(figures, pods):
     if any(ratio is None for ratio, _ in found):
         return NOT_MEASURED
     worst, call = max((ratio[0], call) for ratio, call in found)
-    return f"{worst:.2f} at worst ({call})", worst <= 0.30
+    name = f"pods/{pods}/{call}"
+    return beside_floor(figures, (f"{worst:.2f} at worst ({call})", worst <= 0.30), name,
+                        figures.floor((name,), stats.p99), what="gRPC with bytes at hand", statistic=stats.p99)
 
 
 def memory(figures, pods):

@@ -63,7 +63,7 @@ def floors(figures):
     series = figures.series.get("floor", {})
     rows = [(title, number(stats.median(values)), number(stats.p99(values)), number(min(values)),
              number(stats.median(series[f"cpu of {title}"])) if f"cpu of {title}" in series else "")
-            for title, values in series.items() if not title.startswith("cpu of ")]
+            for title, values in series.items() if not title.startswith(("cpu of ", "pods/"))]
     return table(("floor, milliseconds", "p50", "p99", "min", "processor time, p50"), ("---",) + ("---:",) * 4,
                  rows)
 
@@ -124,7 +124,8 @@ def many_pods(figures):
 def asked(figures):
     levels = [count for count in figures.levels() if figures.of("davit", f"pods/{count}/ListContainers")]
     named = [(f"{call}, {count} pods", f"pods/{count}/{call}", False) for call in ASKED for count in levels]
-    return value_table(figures, "p99, milliseconds", named, stats.p99)
+    return value_table(figures, "p50, milliseconds", named, with_floor=True) \
+        + value_table(figures, "p99, milliseconds", named, stats.p99, with_floor=True)
 
 
 def promises(figures, pull_results):
