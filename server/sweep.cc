@@ -13,6 +13,7 @@
 #include "base/mount.h"
 #include "base/status.h"
 #include "server/container/signals.h"
+#include "server/oci/ended_state.h"
 #include "server/oci/infra.h"
 #include "server/oci/monitor.h"
 #include "server/paths.h"
@@ -49,7 +50,9 @@ absl::Status RemoveContainerLeftover(Node& node, const std::string& id) {
     RETURN_IF_ERROR(SignalContainer(process, SIGKILL));
   }
   for (const auto& runtime : node.runtimes.List()) {
-    RETURN_IF_ERROR(runtime->Delete(ctx, id));
+    if (oci::MayKnow(*runtime, id)) {
+      RETURN_IF_ERROR(runtime->Delete(ctx, id));
+    }
   }
   RETURN_IF_ERROR(node.storage.UnmountRootfs(id));
   RETURN_IF_ERROR(UnmountAllBelow(dir));

@@ -12,6 +12,7 @@
 #include "server/container/quiet_cpus.h"
 #include "server/container/stop.h"
 #include "server/events/publish.h"
+#include "server/oci/ended_state.h"
 #include "server/paths.h"
 #include "server/state/state_db.h"
 #include "server/stats/cpu_rates.h"
@@ -33,17 +34,49 @@ absl::Status DeleteWithoutRuntime(Node& node, const Container::Record& record,
   return RemoveTree(JoinPath(runtime_root, record.id()));
 }
 
+// What the runtime's `delete` would do of a container that has ended, but for its process. The
+// state goes last: until then all of this can be done again, by the runtime too. FailedPrecondition
+// if it takes more than that.
+absl::Status DeleteEnded(Node& node, const Container::Record& record, const oci::Runtime& runtime) {
+  const oci::EndedContainer container{
+      .id = record.id(), .pid = record.pid(), .start_time = record.pid_start_time()};
+  RETURN_IF_ERROR(oci::CheckRemovable(runtime, container));
+  const auto left = node.cgroups.Pids(record.cgroup());
+  if (left.ok() && !left->empty()) {
+    return FailedPrecondition("{} processes are in its cgroup", left->size());
+  }
+  RETURN_IF_ERROR(node.cgroup_manager.Remove(record.cgroup()));
+  RETURN_IF_ERROR(failpoint::Hit("release_container.after_cgroup"));
+  return RemoveTree(oci::StateDirectory(runtime, record.id()));
+}
+
+absl::Status DeleteByRuntime(Node& node, Context& ctx, const Container::Record& record,
+                             const oci::Runtime& runtime) {
+  const absl::Status deleted = runtime.Delete(ctx, record.id());
+  if (deleted.ok()) {
+    // Half of its state, as a removal leaves that was killed: to crun no container, and so success.
+    return RemoveTree(oci::StateDirectory(runtime, record.id()));
+  }
+  if (!ctx.Check().ok()) {
+    return deleted;
+  }
+  return DeleteWithoutRuntime(node, record, runtime.root(), deleted);
+}
+
+// With the container's cgroup.
 absl::Status DeleteRuntimeState(Node& node, Context& ctx, const Container::Record& record) {
   const auto runtime = node.runtimes.Find(record.handler());
   if (!runtime.ok()) {
     const std::string root = Paths(node.config.storage.run).RuntimeRoot(record.handler());
-    return DeleteWithoutRuntime(node, record, root, runtime.status());
+    RETURN_IF_ERROR(DeleteWithoutRuntime(node, record, root, runtime.status()));
+  } else if (const absl::Status ended = DeleteEnded(node, record, **runtime); ended.ok()) {
+    return absl::OkStatus();
+  } else {
+    log::Debug("container {}: its OCI runtime deletes it: {}", ShortId(record.id()),
+               Message(ended));
+    RETURN_IF_ERROR(DeleteByRuntime(node, ctx, record, **runtime));
   }
-  const absl::Status deleted = (*runtime)->Delete(ctx, record.id());
-  if (deleted.ok() || !ctx.Check().ok()) {
-    return deleted;
-  }
-  return DeleteWithoutRuntime(node, record, (*runtime)->root(), deleted);
+  return node.cgroup_manager.Remove(record.cgroup());
 }
 
 absl::Status RemoveRunDir(const std::string& dir) {
@@ -70,7 +103,7 @@ absl::Status ReleaseContainer(Node& node, Context& ctx, Container& container) {
   if (container.record()->runtime_state()) {
     ctx.SetStage("delete from OCI runtime");
     RETURN_IF_ERROR(DeleteRuntimeState(node, ctx, *container.record()));
-    RETURN_IF_ERROR(node.cgroup_manager.Remove(container.record()->cgroup()));
+    RETURN_IF_ERROR(failpoint::Hit("release_container.after_runtime"));
     RETURN_IF_ERROR(RemoveMonitorCgroup(node, *container.record()));
     RETURN_IF_ERROR(ReleaseQuietCpus(node, *container.record()));
     RETURN_IF_ERROR(Update(node, container, [](auto& next) { next.set_runtime_state(false); }));
