@@ -129,8 +129,10 @@ struct Network {
   std::string config_dir = "/etc/cni/net.d";
   std::vector<std::string> plugin_dirs = {"/opt/cni/bin", "/usr/lib/cni", "/usr/libexec/cni"};
   std::string cache_dir = "/var/lib/cni";  // libcni's layout: results/
-  std::string default_network;             // "" means the first file by name
-  bool default_bridge = true;              // embedded bridge network where config_dir is empty
+  // Of which ADD and DEL are done in process, where their configuration allows it: bridge.
+  std::vector<std::string> builtin_plugins;
+  std::string default_network;  // "" means the first file by name
+  bool default_bridge = true;   // embedded bridge network where config_dir is empty
   std::string default_bridge_name = "davit0";
   std::string default_bridge_subnet = "10.88.0.0/16";
   std::string default_bridge_ipam_dir;  // "" means host-local's own /var/lib/cni/networks

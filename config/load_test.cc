@@ -92,6 +92,8 @@ TEST(Load, ChecksValues) {
               HasSubstr("runtime.selinux_category_range must be between 2 and 1024"));
   EXPECT_THAT(ErrorOf("network: {host_ports: maybe}\n"), HasSubstr("auto, off"));
   EXPECT_THAT(ErrorOf("network: {gc_interval: 5ms}\n"), HasSubstr("network.gc_interval"));
+  EXPECT_THAT(ErrorOf("network: {builtin_plugins: [bridge, macvlan]}\n"),
+              HasSubstr("network.builtin_plugins"));
   EXPECT_THAT(ErrorOf("runtime: {cdi_dirs: [cdi]}\n"), HasSubstr("runtime.cdi_dirs"));
   EXPECT_THAT(ErrorOf("runtime: {hooks_dirs: [/a/../b]}\n"), HasSubstr("runtime.hooks_dirs"));
   EXPECT_THAT(ErrorOf("runtime: {default_mounts: [/secrets]}\n"),
@@ -165,11 +167,12 @@ TEST(Load, AcceptsMountsAndDevicesOfTheNode) {
       "  additional_devices: [/dev/fuse, \"/dev/fuse:rw\", \"/dev/zero:/dev/nought:r\"]\n"
       "  mount_sources_to_reject: [/etc/hostname]\n"
       "  device_ownership_from_security_context: true\nnetwork: {host_ports: \"off\", "
-      "gc_interval: 0}\n",
+      "gc_interval: 0, builtin_plugins: [bridge]}\n",
       "test.yaml");
   ASSERT_TRUE(config.ok()) << config.status();
   EXPECT_EQ(config->runtime.additional_devices.size(), 3U);
   EXPECT_EQ(config->network.host_ports, "off");
+  EXPECT_EQ(config->network.builtin_plugins, std::vector<std::string>{"bridge"});
   EXPECT_TRUE(config->runtime.device_ownership_from_security_context);
 }
 

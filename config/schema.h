@@ -220,6 +220,11 @@ void VisitNetwork(Visitor& v, Network& network) {
   v.Field("config_dir", "CNI configuration; changes take effect without a restart",
           network.config_dir);
   v.Field("plugin_dirs", "where CNI plugins are looked for, in order", network.plugin_dirs);
+  v.Field("builtin_plugins",
+          "plugins that are not executed to add and remove pods, as Davit does the same itself, in "
+          "less time: bridge (with host-local). A network that asks for more than is built in has "
+          "its plugin executed, the log says why (docs/network.md)",
+          network.builtin_plugins);
   v.Field("cache_dir", "results of ADD, for DEL", network.cache_dir);
   v.Field("default_network", "by name; empty: the first file by name", network.default_network);
   v.Field(

@@ -226,6 +226,9 @@ absl::Status ValidateNetwork(const Network& network) {
   for (const auto& directory : network.plugin_dirs) {
     RETURN_IF_ERROR(Absolute("network.plugin_dirs", directory));
   }
+  for (const auto& type : network.builtin_plugins) {
+    RETURN_IF_ERROR(OneOf("network.builtin_plugins", type, std::array{"bridge"}));
+  }
   constexpr size_t kMaxInterfaceName = 15;
   if (network.default_bridge_name.empty() ||
       network.default_bridge_name.size() > kMaxInterfaceName) {

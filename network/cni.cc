@@ -17,6 +17,7 @@
 #include "base/namespace.h"
 #include "base/status.h"
 #include "base/text.h"
+#include "network/builtin/plugins.h"
 #include "network/cache.h"
 #include "network/cni_config.h"
 #include "network/config_source.h"
@@ -38,6 +39,7 @@ class CniImpl final : public Cni {
       : config_(config),
         source_(config),
         runner_(config.plugin_dirs),
+        builtin_(config.builtin_plugins),
         cache_(config.cache_dir, owner),
         plugin_status_(runner_, background) {}
 
@@ -64,6 +66,9 @@ class CniImpl final : public Cni {
     bool recorded = true;
   };
 
+  // ADD, DEL or CHECK of one plugin of the chain. `previous` is what goes to it as prevResult.
+  absl::StatusOr<std::string> RunOne(Context& ctx, std::string_view command, const Chain& chain,
+                                     const PluginConfig& plugin, const std::string& previous);
   absl::Status DetachLeftovers(const std::string& sandbox_id);
   absl::StatusOr<PluginResult> RunAdd(Context& ctx, const Chain& chain);
   absl::Status RunDel(Context& ctx, const Chain& chain);
@@ -78,6 +83,7 @@ class CniImpl final : public Cni {
   const config::Network config_;
   ConfigSource source_;
   const PluginRunner runner_;
+  builtin::Plugins builtin_;
   const Cache cache_;
   PluginStatus plugin_status_;
   // GC runs alone, ADD and DEL side by side. Readers hold it while plugins run, for minutes maybe:
@@ -94,9 +100,8 @@ bool IsIdle(const PluginConfig& plugin, const Attachment& attachment) {
          !attachment.capability_args.contains(kPortMappings);
 }
 
-std::string PluginInput(const PluginConfig& plugin, const Attachment& attachment,
-                        const std::string& previous_result) {
-  std::string input = plugin.stdin_head;
+// The arguments of the capabilities that the plugin asks for and the pod has something for.
+std::string RuntimeConfig(const PluginConfig& plugin, const Attachment& attachment) {
   std::string runtime;
   for (const std::string& capability : plugin.capabilities) {
     const auto found = attachment.capability_args.find(capability);
@@ -105,6 +110,12 @@ std::string PluginInput(const PluginConfig& plugin, const Attachment& attachment
                              found->second);
     }
   }
+  return runtime;
+}
+
+std::string PluginInput(const PluginConfig& plugin, const std::string& runtime,
+                        const std::string& previous_result) {
+  std::string input = plugin.stdin_head;
   if (!runtime.empty()) {
     input += ",\"runtimeConfig\":{" + runtime + "}";
   }
@@ -151,6 +162,10 @@ absl::Status CniImpl::Ready() {
     return WithCode(absl::StatusCode::kFailedPrecondition, network.status());
   }
   RETURN_IF_ERROR(runner_.FindAll(**network));
+  for (const PluginConfig& plugin : (*network)->plugins) {
+    // The kubelet asks often: so the log says it when the configuration has changed.
+    (void)builtin_.Has(**network, plugin);
+  }
   return plugin_status_.Of(*network);
 }
 
@@ -166,14 +181,35 @@ std::string CniImpl::DescribeJson() {
     root["file"] = (*network)->file;
     json& plugins = root["plugins"] = json::array();
     for (const PluginConfig& plugin : (*network)->plugins) {
-      plugins.push_back({{"type", plugin.type}, {"path", runner_.Find(plugin.type).value_or("")}});
+      plugins.push_back({{"type", plugin.type},
+                         {"path", runner_.Find(plugin.type).value_or("")},
+                         {"builtin", builtin_.Has(**network, plugin)}});
     }
   }
   return DumpJson(root);
 }
 
-absl::StatusOr<PluginResult> CniImpl::RunAdd(Context& ctx, const Chain& chain) {
+absl::StatusOr<std::string> CniImpl::RunOne(Context& ctx, std::string_view command,
+                                            const Chain& chain, const PluginConfig& plugin,
+                                            const std::string& previous) {
   const std::string args = JoinArgs(chain.attachment.args);
+  const std::string runtime = RuntimeConfig(plugin, chain.attachment);
+  PluginCall call = CallFor(command, chain.network, plugin, chain.attachment);
+  call.netns = chain.netns;
+  call.args = args;
+  if (auto output = builtin_.Run(ctx, {.network = chain.network,
+                                       .plugin = plugin,
+                                       .call = call,
+                                       .has_runtime_config = !runtime.empty(),
+                                       .result = previous})) {
+    return *std::move(output);
+  }
+  const std::string input = PluginInput(plugin, runtime, previous);
+  call.input = input;
+  return runner_.Run(ctx, call);
+}
+
+absl::StatusOr<PluginResult> CniImpl::RunAdd(Context& ctx, const Chain& chain) {
   Context limited(ctx, config_.add_timeout);
   PluginResult result;
   for (const PluginConfig& plugin : chain.network.plugins) {
@@ -181,12 +217,7 @@ absl::StatusOr<PluginResult> CniImpl::RunAdd(Context& ctx, const Chain& chain) {
       continue;
     }
     ctx.SetStage("cni add " + plugin.type);
-    const std::string input = PluginInput(plugin, chain.attachment, result.json);
-    PluginCall call = CallFor("ADD", chain.network, plugin, chain.attachment);
-    call.netns = chain.netns;
-    call.args = args;
-    call.input = input;
-    ASSIGN_OR_RETURN(const std::string output, runner_.Run(limited, call));
+    ASSIGN_OR_RETURN(const std::string output, RunOne(limited, "ADD", chain, plugin, result.json));
     absl::StatusOr<PluginResult> parsed = ParseResult(output, chain.network.cni_version);
     if (!parsed.ok()) {
       return Annotate(parsed.status(),
@@ -202,7 +233,6 @@ absl::StatusOr<PluginResult> CniImpl::RunAdd(Context& ctx, const Chain& chain) {
 }
 
 absl::Status CniImpl::RunDel(Context& ctx, const Chain& chain) {
-  const std::string args = JoinArgs(chain.attachment.args);
   // The result is part of DEL since 0.4.0.
   const std::string previous =
       chain.network.cni_version.starts_with("0.3.") ? "" : chain.attachment.result_json;
@@ -214,12 +244,7 @@ absl::Status CniImpl::RunDel(Context& ctx, const Chain& chain) {
       continue;
     }
     ctx.SetStage("cni del " + plugin->type);
-    const std::string input = PluginInput(*plugin, chain.attachment, previous);
-    PluginCall call = CallFor("DEL", chain.network, *plugin, chain.attachment);
-    call.netns = chain.netns;
-    call.args = args;
-    call.input = input;
-    const absl::Status status = runner_.Run(limited, call).status();
+    const absl::Status status = RunOne(limited, "DEL", chain, *plugin, previous).status();
     // The others can still give back what they hold; all of it is repeated at the next try.
     first.Update(status);
     if (!limited.Check().ok()) {
@@ -230,19 +255,13 @@ absl::Status CniImpl::RunDel(Context& ctx, const Chain& chain) {
 }
 
 absl::Status CniImpl::RunCheck(Context& ctx, const Chain& chain) {
-  const std::string args = JoinArgs(chain.attachment.args);
   Context limited(ctx, config_.del_timeout);
   for (const PluginConfig& plugin : chain.network.plugins) {
     if (IsIdle(plugin, chain.attachment)) {
       continue;
     }
     ctx.SetStage("cni check " + plugin.type);
-    const std::string input = PluginInput(plugin, chain.attachment, chain.attachment.result_json);
-    PluginCall call = CallFor("CHECK", chain.network, plugin, chain.attachment);
-    call.netns = chain.netns;
-    call.args = args;
-    call.input = input;
-    RETURN_IF_ERROR(runner_.Run(limited, call).status());
+    RETURN_IF_ERROR(RunOne(limited, "CHECK", chain, plugin, chain.attachment.result_json).status());
   }
   return absl::OkStatus();
 }

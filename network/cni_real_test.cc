@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The plugins of the distribution, in a network namespace that plays the host.
+// The plugins of the distribution, in a network namespace that plays the host: all of them
+// executed, and with those that are built in (network.builtin_plugins).
 #include <algorithm>
 #include <set>
 #include <thread>
@@ -19,10 +20,13 @@ using nlohmann::json;
 
 constexpr char kIp[] = "/usr/sbin/ip";
 
-class CniRealTest : public NetworkTest {
+class CniRealTest : public NetworkTest, public testing::WithParamInterface<bool> {
  protected:
   void SetUp() override {
     NetworkTest::SetUp();
+    if (GetParam()) {
+      config_.builtin_plugins = {"bridge"};
+    }
     if (!PathExists("/usr/lib/cni/bridge") && !PathExists("/opt/cni/bin/bridge")) {
       GTEST_SKIP() << "needs the package containernetworking-plugins";
     }
@@ -53,7 +57,10 @@ class CniRealTest : public NetworkTest {
   }
 };
 
-TEST_F(CniRealTest, DefaultBridge) {
+INSTANTIATE_TEST_SUITE_P(Plugins, CniRealTest, testing::Values(false, true),
+                         [](const auto& tested) { return tested.param ? "BuiltIn" : "Executed"; });
+
+TEST_P(CniRealTest, DefaultBridge) {
   OnHost([&] {
     const auto cni = MakeCni();
     ASSERT_TRUE(cni->Ready().ok()) << cni->Ready();
@@ -79,7 +86,7 @@ TEST_F(CniRealTest, DefaultBridge) {
   });
 }
 
-TEST_F(CniRealTest, HostPort) {
+TEST_P(CniRealTest, HostPort) {
   OnHost([&] {
     const auto cni = MakeCni();
     PodNetwork pod = MakePod();
@@ -100,7 +107,7 @@ TEST_F(CniRealTest, HostPort) {
   });
 }
 
-TEST_F(CniRealTest, DelAfterTheNamespaceIsGone) {
+TEST_P(CniRealTest, DelAfterTheNamespaceIsGone) {
   OnHost([&] {
     const auto cni = MakeCni();
     const PodNetwork pod = MakePod();
@@ -114,7 +121,7 @@ TEST_F(CniRealTest, DelAfterTheNamespaceIsGone) {
   });
 }
 
-TEST_F(CniRealTest, DelAfterTheConfigurationChanged) {
+TEST_P(CniRealTest, DelAfterTheConfigurationChanged) {
   OnHost([&] {
     json list = {{"cniVersion", "0.4.0"},
                  {"name", "first"},
@@ -143,7 +150,7 @@ TEST_F(CniRealTest, DelAfterTheConfigurationChanged) {
   });
 }
 
-TEST_F(CniRealTest, SinglePtpConfiguration) {
+TEST_P(CniRealTest, SinglePtpConfiguration) {
   OnHost([&] {
     json ipam = Ipam();
     ipam["routes"] = json::array({json{{"dst", "0.0.0.0/0"}}});
@@ -166,7 +173,7 @@ TEST_F(CniRealTest, SinglePtpConfiguration) {
   });
 }
 
-TEST_F(CniRealTest, AllAtOnce) {
+TEST_P(CniRealTest, AllAtOnce) {
   OnHost([&] {
     json ipam = Ipam();
     ipam["routes"] = json::array({json{{"dst", "0.0.0.0/0"}}});
@@ -211,7 +218,7 @@ TEST_F(CniRealTest, AllAtOnce) {
 }
 
 // What answers from the pod's address takes the table that sbr made.
-TEST_F(CniRealTest, SourceBasedRouting) {
+TEST_P(CniRealTest, SourceBasedRouting) {
   OnHost([&] {
     json ipam = Ipam();
     ipam["routes"] = json::array({json{{"dst", "0.0.0.0/0"}}});
@@ -235,7 +242,7 @@ TEST_F(CniRealTest, SourceBasedRouting) {
   });
 }
 
-TEST_F(CniRealTest, FailureOfALaterPluginLeavesNothing) {
+TEST_P(CniRealTest, FailureOfALaterPluginLeavesNothing) {
   OnHost([&] {
     ConfigureChain({{{"type", "bridge"}, {"bridge", "br-bad"}, {"ipam", Ipam()}},
                     {{"type", "tuning"}, {"sysctl", {{"net.core.no_such_thing", "1"}}}}});
@@ -249,7 +256,7 @@ TEST_F(CniRealTest, FailureOfALaterPluginLeavesNothing) {
   });
 }
 
-TEST_F(CniRealTest, Macvlan) {
+TEST_P(CniRealTest, Macvlan) {
   OnHost([&] {
     const std::string outside = MakePodNs();
     Exec({kIp, "link", "add", "out0", "type", "veth", "peer", "name", "eth0", "netns", outside});
@@ -274,7 +281,7 @@ TEST_F(CniRealTest, Macvlan) {
   });
 }
 
-TEST_F(CniRealTest, BothFamiliesInOrder) {
+TEST_P(CniRealTest, BothFamiliesInOrder) {
   OnHost([&] {
     for (const bool six_first : {false, true}) {
       const json four = json::array({json{{"subnet", "10.202.0.0/24"}}});
@@ -300,7 +307,7 @@ TEST_F(CniRealTest, BothFamiliesInOrder) {
   });
 }
 
-TEST_F(CniRealTest, SixAlone) {
+TEST_P(CniRealTest, SixAlone) {
   OnHost([&] {
     const json ipam = {
         {"type", "host-local"}, {"dataDir", Path("ipam")}, {"subnet", "fd00:202::/64"}};
@@ -328,7 +335,7 @@ TEST_F(CniRealTest, SixAlone) {
   });
 }
 
-TEST_F(CniRealTest, AddressesThatThePodChooses) {
+TEST_P(CniRealTest, AddressesThatThePodChooses) {
   OnHost([&] {
     ConfigureChain({{{"type", "bridge"},
                      {"bridge", "br-own"},
@@ -348,7 +355,7 @@ TEST_F(CniRealTest, AddressesThatThePodChooses) {
   });
 }
 
-TEST_F(CniRealTest, CheckSeesWhatIsMissing) {
+TEST_P(CniRealTest, CheckSeesWhatIsMissing) {
   OnHost([&] {
     ConfigureChain({{{"type", "bridge"}, {"bridge", "br-check"}, {"ipam", Ipam()}}});
     const auto cni = MakeCni();
@@ -364,7 +371,7 @@ TEST_F(CniRealTest, CheckSeesWhatIsMissing) {
 }
 
 // What Debian 12 has is older than the newest version: the node says so before the first pod.
-TEST_F(CniRealTest, PluginsAreTooOldForTheNetwork) {
+TEST_P(CniRealTest, PluginsAreTooOldForTheNetwork) {
   OnHost([&] {
     Configure("10-new.conflist",
               R"({"cniVersion":"1.1.0","name":"new","plugins":[{"type":"bridge"}]})");
@@ -378,7 +385,7 @@ TEST_F(CniRealTest, PluginsAreTooOldForTheNetwork) {
   });
 }
 
-TEST_F(CniRealTest, PoolIsEmpty) {
+TEST_P(CniRealTest, PoolIsEmpty) {
   OnHost([&] {
     config_.default_bridge_subnet = "10.201.0.0/30";  // the gateway and one pod
     const auto cni = MakeCni();
@@ -398,7 +405,7 @@ TEST_F(CniRealTest, PoolIsEmpty) {
   });
 }
 
-TEST_F(CniRealTest, PodsSideBySide) {
+TEST_P(CniRealTest, PodsSideBySide) {
   OnHost([&] {
     const auto cni = MakeCni();
     constexpr size_t kPods = 6;

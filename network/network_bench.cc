@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What Cni::Add and Del cost beyond the plugins: the same plugins executed by a plain loop, which
-// checks, keeps and undoes nothing, against Add and Del, turn about. Needs root; uses namespaces of
-// its own.
+// checks, keeps and undoes nothing, against Add and Del, turn about; and against Add and Del with
+// what is built in (network.builtin_plugins). Needs root; uses namespaces of its own.
 //
 //   network_bench [rounds]
 #include <sched.h>
 #include <stdlib.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <chrono>
@@ -37,6 +38,19 @@ double Milliseconds(const std::function<void()>& work) {
   const auto begin = Clock::now();
   work();
   return std::chrono::duration<double, std::milli>(Clock::now() - begin).count();
+}
+
+// Of this process and the children that it has waited for.
+double CpuMilliseconds() {
+  double result = 0;
+  for (const int who : {RUSAGE_SELF, RUSAGE_CHILDREN}) {
+    rusage usage{};
+    getrusage(who, &usage);
+    for (const timeval& time : {usage.ru_utime, usage.ru_stime}) {
+      result += static_cast<double>(time.tv_sec) * 1e3 + static_cast<double>(time.tv_usec) / 1e3;
+    }
+  }
+  return result;
 }
 
 void OrDie(const absl::Status& status) {
@@ -90,8 +104,20 @@ class PlainLoop {
 
 struct Series {
   const char* name;
-  std::vector<double> add;
-  std::vector<double> del;
+  std::vector<double> add = {};
+  std::vector<double> del = {};
+  double add_cpu = 0;
+  double del_cpu = 0;
+
+  void Add(const std::function<void()>& work) { Measure(work, add, add_cpu); }
+  void Del(const std::function<void()>& work) { Measure(work, del, del_cpu); }
+
+ private:
+  static void Measure(const std::function<void()>& work, std::vector<double>& times, double& cpu) {
+    const double before = CpuMilliseconds();
+    times.push_back(Milliseconds(work));
+    cpu += CpuMilliseconds() - before;
+  }
 };
 
 double At(std::vector<double> values, double quantile) {
@@ -112,16 +138,21 @@ void Measure(const std::string& dir, int rounds) {
   const PlainLoop plain(*network);
   absl::StatusOr<std::unique_ptr<Cni>> cni = Cni::Create(config);
   OrDie(cni.status());
+  config.builtin_plugins = {"bridge"};
+  absl::StatusOr<std::unique_ptr<Cni>> builtin = Cni::Create(config);
+  OrDie(builtin.status());
   const auto measure_plain = [&](Series& series, const PodNetwork& pod, size_t plugins) {
     std::string result;
-    series.add.push_back(Milliseconds([&] { result = plain.Add(pod, plugins); }));
-    series.del.push_back(Milliseconds([&] { plain.Del(pod, plugins, result); }));
+    series.Add([&] { result = plain.Add(pod, plugins); });
+    series.Del([&] { plain.Del(pod, plugins, result); });
   };
-  Series all[] = {{"plain loop, bridge and portmap", {}, {}},
-                  {"plain loop, bridge alone", {}, {}},
-                  {"Cni::Add, Cni::Del", {}, {}}};
+  constexpr size_t kPlain = 2;
+  Series all[] = {{"plain loop, bridge and portmap"},
+                  {"plain loop, bridge alone"},
+                  {"Cni::Add, Cni::Del"},
+                  {"Cni::Add, Cni::Del, built in"}};
   for (int i = -3; i < rounds; ++i) {
-    for (size_t kind = 0; kind < 3; ++kind) {
+    for (size_t kind = 0; kind < std::size(all); ++kind) {
       PodNetwork pod;
       pod.sandbox_id = NewId();
       pod.netns_path = dir + "/ns/" + pod.sandbox_id;
@@ -130,27 +161,29 @@ void Measure(const std::string& dir, int rounds) {
       PinnedNamespaces pin;
       pin.net = pod.netns_path;
       OrDie(PinNamespaces(pin));
-      if (kind < 2) {
+      if (kind < kPlain) {
         measure_plain(all[kind], pod, kind == 0 ? 2 : 1);
       } else {
         Context ctx;
-        all[2].add.push_back(Milliseconds([&] { OrDie((*cni)->Add(ctx, pod).status()); }));
-        all[2].del.push_back(Milliseconds([&] { OrDie((*cni)->Del(ctx, pod)); }));
+        Cni& tested = kind == kPlain ? **cni : **builtin;
+        all[kind].Add([&] { OrDie(tested.Add(ctx, pod).status()); });
+        all[kind].Del([&] { OrDie(tested.Del(ctx, pod)); });
       }
       OrDie(UnpinNamespace(pod.netns_path));
     }
     if (i == -1) {  // warm
       for (Series& series : all) {
-        series.add.clear();
-        series.del.clear();
+        series = {series.name};
       }
     }
   }
-  fmt::print("{:34} {:>10} {:>10} {:>10} {:>10}\n", "ms", "ADD p50", "ADD p99", "DEL p50",
-             "DEL p99");
+  fmt::print("{:32} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8}\n", "ms", "ADD p50", "p99", "CPU",
+             "DEL p50", "p99", "CPU");
   for (const Series& series : all) {
-    fmt::print("{:34} {:10.2f} {:10.2f} {:10.2f} {:10.2f}\n", series.name, At(series.add, 0.5),
-               At(series.add, 0.99), At(series.del, 0.5), At(series.del, 0.99));
+    const auto count = static_cast<double>(series.add.size());
+    fmt::print("{:32} {:8.2f} {:8.2f} {:8.2f} {:8.2f} {:8.2f} {:8.2f}\n", series.name,
+               At(series.add, 0.5), At(series.add, 0.99), series.add_cpu / count,
+               At(series.del, 0.5), At(series.del, 0.99), series.del_cpu / count);
   }
   constexpr int kLooks = 10000;
   OrDie((*cni)->Ready());

@@ -63,7 +63,7 @@ class Figures:
         return sum(statistic(part) for part in parts) if names and all(parts) else None
 
     def peers(self):
-        return [server for server in self.servers if server != "davit"]
+        return [server for server in self.servers if not server.startswith("davit")]
 
     def better_peer(self, name, statistic=median, more=False):
         """The peer that Davit is compared with."""

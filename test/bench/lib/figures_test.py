@@ -117,6 +117,14 @@ class ReportTest(unittest.TestCase):
         self.assertIn("not measured", text)
         self.assertEqual(set(report.pictures(some)), set())
 
+    def test_davit_is_not_compared_with_itself(self):
+        some = results()
+        some["sessions"] += list(sessions("davit-builtin", 0.5))
+        calls = stats.Figures(some)
+        self.assertEqual(calls.peers(), ["containerd", "crio"])
+        self.assertEqual(calls.better_peer("RunPodSandbox"), "containerd")
+        self.assertIn("| davit-builtin |", report.markdown(some, "/no/such/file", {}))
+
     def test_tables_name_servers_and_failures(self):
         text = report.markdown(results(), "/no/such/file", {"calls": "Calls"})
         for part in ("commit abc", "failed: crio, turn: it was tired", "| RunPodSandbox | davit |",

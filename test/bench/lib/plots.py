@@ -4,7 +4,8 @@ from xml.sax.saxutils import escape
 
 WIDTH, HEIGHT = 960, 400
 LEFT, RIGHT, TOP, BOTTOM = 70, 20, 56, 64
-COLOURS = {"davit": "#1f6feb", "containerd": "#8250df", "crio": "#bf8700", "floor": "#2da44e"}
+COLOURS = {"davit": "#1f6feb", "davit-builtin": "#79c0ff", "containerd": "#8250df", "crio": "#bf8700",
+           "floor": "#2da44e"}
 OTHERS = ("#cf222e", "#57606a", "#0a7ea4")
 STYLE = ("text{font:13px sans-serif;fill:#1f2328}.title{font-size:16px;font-weight:bold}"
          ".small{font-size:11px;fill:#59636e}.grid{stroke:#d1d9e0;stroke-width:1}")

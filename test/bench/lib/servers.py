@@ -30,6 +30,9 @@ network:
   cache_dir: "{state}/cni-cache"
   plugin_dirs: ["{plugins}"]
 """
+DAVIT_BUILTIN = DAVIT + """\
+  builtin_plugins: [bridge]
+"""
 
 CONTAINERD = """\
 version = 2
@@ -128,8 +131,9 @@ class Peer:
 def make(plan):
     if plan["command"]:
         return Peer(plan)
-    if plan["server"] == "davit":
-        return Server(plan, DAVIT, "yaml", [f"{plan['build']}/server/davit", "serve", "--config", "{config}"])
+    davits = {"davit": DAVIT, "davit-builtin": DAVIT_BUILTIN}
+    if plan["server"] in davits:
+        return Server(plan, davits[plan["server"]], "yaml", [f"{plan['build']}/server/davit", "serve", "--config", "{config}"])
     return Server(plan, CONTAINERD, "toml", ["containerd", "--config", "{config}"])
 
 
