@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The plugins of the distribution, in a network namespace that plays the host: all of them
-// executed, and with those that are built in (network.builtin_plugins).
-#include <algorithm>
+// The plugins of the distribution as Davit calls them: what is made, kept and undone; all of them
+// executed, and with those that are built in (network.builtin_plugins). What they do to packets is
+// in plugin_traffic_test.cc.
 #include <set>
 #include <thread>
 
@@ -10,7 +10,7 @@
 #include "base/json.h"
 #include "base/namespace.h"
 #include "base/status.h"
-#include "network/test_util.h"
+#include "network/real_plugins.h"
 #include "network/traffic.h"
 
 namespace davit::network {
@@ -18,42 +18,13 @@ namespace {
 
 using nlohmann::json;
 
-constexpr char kIp[] = "/usr/sbin/ip";
-
-class CniRealTest : public NetworkTest, public testing::WithParamInterface<bool> {
+class CniRealTest : public RealPluginsTest, public testing::WithParamInterface<bool> {
  protected:
   void SetUp() override {
-    NetworkTest::SetUp();
+    RealPluginsTest::SetUp();
     if (GetParam()) {
       config_.builtin_plugins = {"bridge"};
     }
-    if (!PathExists("/usr/lib/cni/bridge") && !PathExists("/opt/cni/bin/bridge")) {
-      GTEST_SKIP() << "needs the package containernetworking-plugins";
-    }
-  }
-  json Ipam() const {
-    return {{"type", "host-local"}, {"subnet", "10.202.0.0/24"}, {"dataDir", Path("ipam")}};
-  }
-  void ExpectAdded(const PodNetwork& pod, const NetworkResult& result) {
-    ASSERT_EQ(result.ips.size(), 1U);
-    const std::string addresses = ExecIn(pod.netns_path, {kIp, "-o", "addr", "show"});
-    EXPECT_NE(addresses.find("eth0    inet " + result.ips[0] + "/"), std::string::npos)
-        << addresses;
-    EXPECT_NE(addresses.find("127.0.0.1"), std::string::npos) << addresses;
-    EXPECT_NE(ExecIn(pod.netns_path, {kIp, "route"}).find("default via"), std::string::npos);
-  }
-  // A network named "chain".
-  void ConfigureChain(const std::vector<json>& plugins) {
-    Configure("10-chain.conflist",
-              DumpJson({{"cniVersion", "1.0.0"}, {"name", "chain"}, {"plugins", plugins}}));
-  }
-  static std::string ExecVersion(const std::string& plugin) {
-    return Exec({"/usr/bin/env", "CNI_COMMAND=VERSION", plugin});
-  }
-  // Veth ends on the host.
-  static int HostVeths() {
-    const std::string links = Exec({kIp, "-o", "link", "show", "type", "veth"});
-    return static_cast<int>(std::count(links.begin(), links.end(), '\n'));
   }
 };
 
@@ -86,7 +57,7 @@ TEST_P(CniRealTest, DefaultBridge) {
   });
 }
 
-TEST_P(CniRealTest, HostPort) {
+TEST_P(CniRealTest, DefaultBridgePublishesPorts) {
   OnHost([&] {
     const auto cni = MakeCni();
     PodNetwork pod = MakePod();
@@ -152,8 +123,7 @@ TEST_P(CniRealTest, DelAfterTheConfigurationChanged) {
 
 TEST_P(CniRealTest, SinglePtpConfiguration) {
   OnHost([&] {
-    json ipam = Ipam();
-    ipam["routes"] = json::array({json{{"dst", "0.0.0.0/0"}}});
+    const json ipam = RoutedIpam();
     for (const char* version : {"0.3.1", "0.4.0", "1.0.0"}) {
       Configure("10-ptp.conf", DumpJson({{"cniVersion", version},
                                          {"name", "point"},
@@ -175,8 +145,7 @@ TEST_P(CniRealTest, SinglePtpConfiguration) {
 
 TEST_P(CniRealTest, AllAtOnce) {
   OnHost([&] {
-    json ipam = Ipam();
-    ipam["routes"] = json::array({json{{"dst", "0.0.0.0/0"}}});
+    const json ipam = RoutedIpam();
     ConfigureChain({
         {{"type", "bridge"}, {"bridge", "br-all"}, {"isGateway", true}, {"ipam", ipam}},
         {{"type", "tuning"}, {"sysctl", {{"net.core.somaxconn", "789"}}}},
@@ -217,31 +186,6 @@ TEST_P(CniRealTest, AllAtOnce) {
   });
 }
 
-// What answers from the pod's address takes the table that sbr made.
-TEST_P(CniRealTest, SourceBasedRouting) {
-  OnHost([&] {
-    json ipam = Ipam();
-    ipam["routes"] = json::array({json{{"dst", "0.0.0.0/0"}}});
-    ConfigureChain({{{"type", "bridge"}, {"bridge", "br-sbr"}, {"isGateway", true}, {"ipam", ipam}},
-                    {{"type", "sbr"}}});
-    const auto cni = MakeCni();
-    const PodNetwork pod = MakePod();
-    Context ctx;
-    const auto result = cni->Add(ctx, pod);
-    ASSERT_TRUE(result.ok()) << result.status();
-    const std::string rules = ExecIn(pod.netns_path, {kIp, "rule"});
-    EXPECT_NE(rules.find("from " + result->ips[0]), std::string::npos) << rules;
-    UniqueFd listener;
-    In(pod.netns_path, [&] {
-      listener = ListenTcp(result->ips[0], 80);
-      return true;
-    });
-    EXPECT_TRUE(Connects(result->ips[0], 80));
-    ASSERT_TRUE(cni->Del(ctx, pod).ok());
-    EXPECT_EQ(HostVeths(), 0);
-  });
-}
-
 TEST_P(CniRealTest, FailureOfALaterPluginLeavesNothing) {
   OnHost([&] {
     ConfigureChain({{{"type", "bridge"}, {"bridge", "br-bad"}, {"ipam", Ipam()}},
@@ -253,85 +197,6 @@ TEST_P(CniRealTest, FailureOfALaterPluginLeavesNothing) {
     EXPECT_EQ(HostVeths(), 0);
     EXPECT_TRUE(Reserved("chain").empty());
     EXPECT_TRUE(CacheFiles().empty());
-  });
-}
-
-TEST_P(CniRealTest, Macvlan) {
-  OnHost([&] {
-    const std::string outside = MakePodNs();
-    Exec({kIp, "link", "add", "out0", "type", "veth", "peer", "name", "eth0", "netns", outside});
-    Exec({kIp, "link", "set", "out0", "up"});
-    ExecIn(outside, {kIp, "addr", "add", "10.202.0.250/24", "dev", "eth0"});
-    ExecIn(outside, {kIp, "link", "set", "eth0", "up"});
-    ConfigureChain({{{"type", "macvlan"}, {"master", "out0"}, {"ipam", Ipam()}}});
-    const auto cni = MakeCni();
-    const PodNetwork pod = MakePod();
-    Context ctx;
-    const auto result = cni->Add(ctx, pod);
-    ASSERT_TRUE(result.ok()) << result.status();
-    UniqueFd listener;
-    In(outside, [&] {
-      listener = ListenTcp("10.202.0.250", 80);
-      return true;
-    });
-    EXPECT_TRUE(In(pod.netns_path, [] { return Connects("10.202.0.250", 80); }));
-    EXPECT_EQ(AcceptedFrom(listener.get()), result->ips[0]);
-    ASSERT_TRUE(cni->Del(ctx, pod).ok());
-    EXPECT_TRUE(Reserved("chain").empty());
-  });
-}
-
-TEST_P(CniRealTest, BothFamiliesInOrder) {
-  OnHost([&] {
-    for (const bool six_first : {false, true}) {
-      const json four = json::array({json{{"subnet", "10.202.0.0/24"}}});
-      const json six = json::array({json{{"subnet", "fd00:202::/64"}}});
-      json ipam = {{"type", "host-local"}, {"dataDir", Path("ipam")}};
-      ipam["ranges"] = six_first ? json::array({six, four}) : json::array({four, six});
-      ConfigureChain(
-          {{{"type", "bridge"}, {"bridge", "br-dual"}, {"isGateway", true}, {"ipam", ipam}}});
-      const auto cni = MakeCni();
-      const PodNetwork pod = MakePod();
-      Context ctx;
-      const auto result = cni->Add(ctx, pod);
-      ASSERT_TRUE(result.ok()) << result.status();
-      ASSERT_EQ(result->ips.size(), 2U);
-      EXPECT_TRUE(result->ips[six_first ? 0 : 1].starts_with("fd00:202::")) << result->ips[0];
-      EXPECT_TRUE(result->ips[six_first ? 1 : 0].starts_with("10.202.0.")) << result->ips[1];
-      const UniqueFd one = ListenTcp("10.202.0.1", 7003);
-      const UniqueFd two = ListenTcp("fd00:202::1", 7003);
-      EXPECT_TRUE(In(pod.netns_path, [] { return Connects("10.202.0.1", 7003); }));
-      EXPECT_TRUE(In(pod.netns_path, [] { return Connects("fd00:202::1", 7003); }));
-      ASSERT_TRUE(cni->Del(ctx, pod).ok());
-    }
-  });
-}
-
-TEST_P(CniRealTest, SixAlone) {
-  OnHost([&] {
-    const json ipam = {
-        {"type", "host-local"}, {"dataDir", Path("ipam")}, {"subnet", "fd00:202::/64"}};
-    ConfigureChain(
-        {{{"type", "bridge"}, {"bridge", "br-six"}, {"isDefaultGateway", true}, {"ipam", ipam}}});
-    const auto cni = MakeCni();
-    const PodNetwork pod = MakePod();
-    const PodNetwork neighbour = MakePod();
-    Context ctx;
-    const auto result = cni->Add(ctx, pod);
-    ASSERT_TRUE(result.ok()) << result.status();
-    ASSERT_EQ(result->ips.size(), 1U);
-    const auto other = cni->Add(ctx, neighbour);
-    ASSERT_TRUE(other.ok()) << other.status();
-    UniqueFd listener;
-    In(neighbour.netns_path, [&] {
-      listener = ListenTcp(other->ips[0], 80);
-      return true;
-    });
-    EXPECT_TRUE(In(pod.netns_path, [&] { return Connects(other->ips[0], 80); }));
-    EXPECT_EQ(AcceptedFrom(listener.get()), result->ips[0]);
-    ASSERT_TRUE(cni->Del(ctx, pod).ok());
-    ASSERT_TRUE(cni->Del(ctx, neighbour).ok());
-    EXPECT_TRUE(Reserved("chain").empty());
   });
 }
 

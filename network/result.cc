@@ -19,6 +19,7 @@ using nlohmann::json;
 
 constexpr size_t kMaxResultBytes = 1U << 20U;
 constexpr size_t kMaxIps = 64;
+constexpr size_t kMaxDnsEntries = 64;
 
 // AF_INET, AF_INET6 or nothing.
 std::optional<int> IpFamily(const std::string& ip) {
@@ -107,6 +108,33 @@ absl::StatusOr<std::vector<std::string>> CheckIps(json& root, bool needs_family)
   return result;
 }
 
+// A space or newline in an entry would be another entry, or another line, of resolv.conf.
+bool IsOneWord(const std::string& text) {
+  return !text.empty() && std::all_of(text.begin(), text.end(), [](char byte) {
+    return static_cast<unsigned char>(byte) > ' ' && byte != 0x7F;
+  });
+}
+
+absl::StatusOr<std::vector<std::string>> DnsList(const json& dns, const char* key) {
+  std::vector<std::string> result;
+  const auto list = dns.find(key);
+  if (list == dns.end() || list->is_null()) {
+    return result;
+  }
+  if (!list->is_array() || list->size() > kMaxDnsEntries) {
+    return Internal("dns.{} of the network's result is not a list of sensible length", key);
+  }
+  for (const json& entry : *list) {
+    const std::string text = entry.is_string() ? entry.get<std::string>() : "";
+    if (!IsOneWord(text)) {
+      return Internal("dns.{} of the network's result holds \"{}\", which is not one word", key,
+                      Printable(text, 60));
+    }
+    result.push_back(text);
+  }
+  return result;
+}
+
 }  // namespace
 
 absl::StatusOr<PluginResult> ParseResult(std::string_view text, const std::string& version) {
@@ -142,6 +170,30 @@ absl::StatusOr<std::vector<std::string>> PodAddresses(std::string_view result_js
     return Internal("the CNI result is no JSON object");
   }
   return CheckIps(root, /*needs_family=*/false);
+}
+
+absl::StatusOr<DnsSettings> ResultDns(std::string_view result_json) {
+  ASSIGN_OR_RETURN(const json root, ParseJson(result_json, "CNI result", kMaxResultBytes));
+  const json& dns = JsonChild(root, "dns");
+  DnsSettings result;
+  ASSIGN_OR_RETURN(result.servers, DnsList(dns, "nameservers"));
+  ASSIGN_OR_RETURN(result.searches, DnsList(dns, "search"));
+  ASSIGN_OR_RETURN(result.options, DnsList(dns, "options"));
+  for (const std::string& server : result.servers) {
+    if (!IpFamily(server)) {
+      return Internal("dns.nameservers of the network's result holds \"{}\", which is no address",
+                      Printable(server, 60));
+    }
+  }
+  const std::string domain = JsonString(dns, "domain");
+  if (result.searches.empty() && !domain.empty()) {
+    if (!IsOneWord(domain)) {
+      return Internal("dns.domain of the network's result is \"{}\", which is not one word",
+                      Printable(domain, 60));
+    }
+    result.searches.push_back(domain);
+  }
+  return result;
 }
 
 std::vector<std::string> SupportedVersions(std::string_view text) {

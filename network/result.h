@@ -26,6 +26,17 @@ absl::StatusOr<PluginResult> ParseResult(std::string_view text, const std::strin
 // The pod interface's addresses in a result that was checked before, with prefix length.
 absl::StatusOr<std::vector<std::string>> PodAddresses(std::string_view result_json);
 
+// What a network says about names: `dns` of its result.
+struct DnsSettings {
+  std::vector<std::string> servers;   // addresses
+  std::vector<std::string> searches;  // `search`, or else `domain`
+  std::vector<std::string> options;
+};
+
+// Of a result that was checked before; nothing if it says nothing. Internal names an entry that
+// could not stand in resolv.conf.
+absl::StatusOr<DnsSettings> ResultDns(std::string_view result_json);
+
 // The versions in what a plugin printed for VERSION; none if it is no answer to that.
 std::vector<std::string> SupportedVersions(std::string_view text);
 

@@ -106,6 +106,31 @@ TEST(Result, AddressesOfThePod) {
   EXPECT_FALSE(PodAddresses("").ok());
 }
 
+TEST(Result, NameServers) {
+  const auto dns = ResultDns(R"({"cniVersion":"1.0.0","dns":{"nameservers":["10.0.0.10","fd00::a"],
+      "domain":"lan","search":["a.lan","b.lan"],"options":["ndots:2"]}})");
+  ASSERT_TRUE(dns.ok()) << dns.status();
+  EXPECT_EQ(dns->servers, (std::vector<std::string>{"10.0.0.10", "fd00::a"}));
+  EXPECT_EQ(dns->searches, (std::vector<std::string>{"a.lan", "b.lan"}));
+  EXPECT_EQ(dns->options, (std::vector<std::string>{"ndots:2"}));
+  EXPECT_EQ(ResultDns(R"({"dns":{"domain":"lan"}})")->searches, (std::vector<std::string>{"lan"}));
+  for (const char* nothing : {R"({})", R"({"dns":{}})", R"({"dns":null})"}) {
+    ASSERT_TRUE(ResultDns(nothing).ok()) << nothing;
+    EXPECT_TRUE(ResultDns(nothing)->servers.empty());
+  }
+}
+
+TEST(Result, RefusesNameServersThatWouldBeLinesOfTheirOwn) {
+  for (const char* bad :
+       {R"({"nameservers":["10.0.0.1\nnameserver 6.6.6.6"]})", R"({"nameservers":["resolver"]})",
+        R"({"nameservers":"10.0.0.1"})", R"({"nameservers":[7]})", R"({"search":["a b"]})",
+        R"({"search":[""]})", R"({"domain":"lan\noptions rotate"})", R"({"options":["\u007f"]})"}) {
+    const auto dns = ResultDns(std::string(R"({"dns":)") + bad + "}");
+    EXPECT_TRUE(absl::IsInternal(dns.status())) << bad;
+    EXPECT_NE(Message(dns.status()).find("dns."), std::string::npos) << dns.status();
+  }
+}
+
 TEST(Result, Versions) {
   EXPECT_EQ(SupportedVersions(R"({"supportedVersions":["0.4.0","1.1.0",7]})"),
             (std::vector<std::string>{"0.4.0", "1.1.0"}));

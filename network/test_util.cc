@@ -122,6 +122,20 @@ std::string NetworkTest::ExecIn(const std::string& netns, const std::vector<std:
   return output;
 }
 
+std::string NetworkTest::MakeOutside() {
+  constexpr char kIp[] = "/usr/sbin/ip";
+  std::string outside = MakePodNs();
+  Exec({kIp, "link", "add", "out0", "type", "veth", "peer", "name", "eth0", "netns", outside});
+  Exec({kIp, "addr", "add", std::string(kNode) + "/24", "dev", "out0"});
+  Exec({kIp, "addr", "add", std::string(kNode6) + "/64", "dev", "out0", "nodad"});
+  Exec({kIp, "link", "set", "out0", "up"});
+  ExecIn(outside, {kIp, "link", "set", "lo", "up"});
+  ExecIn(outside, {kIp, "addr", "add", std::string(kOutside) + "/24", "dev", "eth0"});
+  ExecIn(outside, {kIp, "addr", "add", std::string(kOutside6) + "/64", "dev", "eth0", "nodad"});
+  ExecIn(outside, {kIp, "link", "set", "eth0", "up"});
+  return outside;
+}
+
 std::vector<std::string> NetworkTest::Reserved(const std::string& network) {
   std::vector<std::string> result;
   for (const std::string& name :

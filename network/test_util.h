@@ -42,6 +42,13 @@ class NetworkTest : public testing::Test {
   static std::string Exec(const std::vector<std::string>& argv);
   // The same in a pod's namespace.
   static std::string ExecIn(const std::string& netns, const std::vector<std::string>& argv);
+
+  static constexpr char kNode[] = "192.0.2.1";  // of the host, on the cable
+  static constexpr char kNode6[] = "2001:db8::1";
+  static constexpr char kOutside[] = "192.0.2.2";
+  static constexpr char kOutside6[] = "2001:db8::2";
+  // Another host on a cable to this one, which gets kNode and kNode6: the path of its namespace.
+  std::string MakeOutside();
   // Addresses that host-local holds for a network.
   std::vector<std::string> Reserved(const std::string& network);
   std::vector<std::string> CacheFiles();

@@ -2,12 +2,17 @@
 #include "network/traffic.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstring>
+#include <thread>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -58,6 +63,25 @@ void BindTo(int fd, const std::string& ip, int port) {
   EXPECT_EQ(bind(fd, address.get(), address.size), 0) << ip << ": " << ErrnoText(errno);
 }
 
+// Whether a connection that was begun comes about.
+bool Completes(int fd, int how_long_ms) {
+  pollfd waiting{fd, POLLOUT, 0};
+  int error = 0;
+  socklen_t size = sizeof(error);
+  return poll(&waiting, 1, how_long_ms) == 1 &&
+         getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) == 0 && error == 0;
+}
+
+UniqueFd TryConnect(const std::string& ip, int port, int how_long_ms) {
+  UniqueFd fd(socket(FamilyOf(ip), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  Address address = AddressOf(ip, port);
+  if (connect(fd.get(), address.get(), address.size) == 0 ||
+      (errno == EINPROGRESS && Completes(fd.get(), how_long_ms))) {
+    return fd;
+  }
+  return {};
+}
+
 bool Readable(int fd) {
   pollfd waiting{fd, POLLIN, 0};
   return poll(&waiting, 1, kWaitMs) == 1;
@@ -73,16 +97,48 @@ UniqueFd ListenTcp(const std::string& ip, int port) {
 }
 
 bool Connects(const std::string& ip, int port, int how_long_ms) {
-  const UniqueFd fd(socket(FamilyOf(ip), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  Address address = AddressOf(ip, port);
-  if (connect(fd.get(), address.get(), address.size) == 0) {
-    return true;
+  return TryConnect(ip, port, how_long_ms).valid();
+}
+
+UniqueFd ConnectTcp(const std::string& ip, int port) {
+  UniqueFd fd = TryConnect(ip, port, kWaitMs);
+  EXPECT_TRUE(fd.valid() && fcntl(fd.get(), F_SETFL, 0) == 0) << ip << ": no connection";
+  return fd;
+}
+
+UniqueFd AcceptTcp(int listener) {
+  UniqueFd fd(Readable(listener) ? accept4(listener, nullptr, nullptr, SOCK_CLOEXEC) : -1);
+  EXPECT_TRUE(fd.valid()) << "nobody connects";
+  return fd;
+}
+
+std::chrono::nanoseconds TimeToSend(int from, int to, size_t bytes) {
+  constexpr size_t kPiece = size_t{1} << 20U;
+  const auto begun = std::chrono::steady_clock::now();
+  std::thread sender([&] {
+    const std::vector<char> piece(kPiece);
+    for (size_t sent = 0; sent < bytes;) {
+      const ssize_t count = send(from, piece.data(), std::min(kPiece, bytes - sent), MSG_NOSIGNAL);
+      if (count <= 0) {
+        ADD_FAILURE() << "send: " << ErrnoText(errno);
+        shutdown(from, SHUT_RDWR);
+        return;
+      }
+      sent += static_cast<size_t>(count);
+    }
+  });
+  std::vector<char> piece(kPiece);
+  size_t received = 0;
+  while (received < bytes) {
+    const ssize_t count = recv(to, piece.data(), piece.size(), 0);
+    if (count <= 0) {
+      ADD_FAILURE() << "recv after " << received << " bytes: " << ErrnoText(errno);
+      break;
+    }
+    received += static_cast<size_t>(count);
   }
-  pollfd waiting{fd.get(), POLLOUT, 0};
-  int error = 0;
-  socklen_t size = sizeof(error);
-  return errno == EINPROGRESS && poll(&waiting, 1, how_long_ms) == 1 &&
-         getsockopt(fd.get(), SOL_SOCKET, SO_ERROR, &error, &size) == 0 && error == 0;
+  sender.join();
+  return std::chrono::steady_clock::now() - begun;
 }
 
 UniqueFd OpenUdp(int family, const std::string& ip, int port) {
@@ -109,6 +165,28 @@ bool Converse(int client, const std::string& ip, int port, int server) {
   }
   return sendto(server, "pong", 4, 0, from.get(), from.size) == 4 && Readable(client) &&
          recv(client, buffer.data(), buffer.size(), 0) == 4 && buffer[1] == 'o';
+}
+
+int ReceivedTtl(int server) {
+  const int on = 1;
+  std::array<char, 16> text{};
+  std::array<char, CMSG_SPACE(sizeof(int))> control{};
+  iovec vector{text.data(), text.size()};
+  msghdr message{};
+  message.msg_iov = &vector;
+  message.msg_iovlen = 1;
+  message.msg_control = control.data();
+  message.msg_controllen = control.size();
+  if (!Readable(server) || setsockopt(server, SOL_IP, IP_RECVTTL, &on, sizeof(on)) != 0 ||
+      recvmsg(server, &message, 0) < 0) {
+    return -1;
+  }
+  int ttl = -1;
+  const cmsghdr* const header = CMSG_FIRSTHDR(&message);
+  if (header != nullptr && header->cmsg_type == IP_TTL) {
+    std::memcpy(&ttl, CMSG_DATA(header), sizeof(ttl));
+  }
+  return ttl;
 }
 
 std::string AcceptedFrom(int listener) {

@@ -34,8 +34,6 @@ namespace {
 using nlohmann::json;
 
 constexpr char kIp[] = "/usr/sbin/ip";
-constexpr char kNode[] = "192.0.2.1";  // of the node, on the link to the other host
-constexpr char kNode6[] = "2001:db8::1";
 
 class HostPortsTest : public NetworkTest {
  protected:
@@ -52,15 +50,7 @@ class HostPortsTest : public NetworkTest {
   // OnHost, with another host on a cable and a network of both families for pods.
   void OnNode(const std::function<void()>& body) {
     OnHost([&] {
-      outside_ = MakePodNs();
-      Exec({kIp, "link", "add", "out0", "type", "veth", "peer", "name", "eth0", "netns", outside_});
-      Exec({kIp, "addr", "add", std::string(kNode) + "/24", "dev", "out0"});
-      Exec({kIp, "addr", "add", std::string(kNode6) + "/64", "dev", "out0", "nodad"});
-      Exec({kIp, "link", "set", "out0", "up"});
-      ExecIn(outside_, {kIp, "link", "set", "lo", "up"});
-      ExecIn(outside_, {kIp, "addr", "add", "192.0.2.2/24", "dev", "eth0"});
-      ExecIn(outside_, {kIp, "addr", "add", "2001:db8::2/64", "dev", "eth0", "nodad"});
-      ExecIn(outside_, {kIp, "link", "set", "eth0", "up"});
+      outside_ = MakeOutside();
       json bridge = {{"type", "bridge"},
                      {"bridge", "br-hp"},
                      {"isGateway", true},

@@ -58,7 +58,7 @@ class CgroupManager {
   [[nodiscard]] virtual absl::Status Remove(const std::string& cgroup) const = 0;
   // SIGKILL to all in it and below; a missing cgroup is success.
   [[nodiscard]] virtual absl::Status KillAll(const std::string& cgroup) const = 0;
-  // Limits of a pod's cgroup, as ApplyPodResources of pod_resources.h.
+  // Limits of a pod's cgroup or a container's, as ApplyPodResources of pod_resources.h.
   [[nodiscard]] virtual absl::Status SetResources(
       const std::string& cgroup, const runtime::v1::LinuxContainerResources& resources) const = 0;
   // Limits of a running container, which the OCI runtime writes: systemd has to know them, or it

@@ -15,6 +15,8 @@ namespace davit::server {
 namespace {
 
 constexpr std::string_view kPrefix = "davit-";
+// Beneath a scope, on cgroup v2: crun keeps a container's processes and their limits there.
+constexpr char kInnerCgroup[] = "container";
 // The initial PID namespace has this number for ever: PROC_PID_INIT_INO of the kernel.
 constexpr ino_t kFirstPidNamespace = 0xEFFFFFFC;
 
@@ -147,7 +149,12 @@ absl::Status SystemdManager::SetResources(
                      SliceProperties(resources, fs_.mode() == CgroupMode::kV2));
     RETURN_IF_ERROR(systemd::SetProperties(UnitOf(cgroup), properties));
   }
-  return CgroupfsManager::SetResources(cgroup, resources);
+  RETURN_IF_ERROR(CgroupfsManager::SetResources(cgroup, resources));
+  // The processes of a scope may have limits of their own, and one there holds though the scope has
+  // none.
+  const std::string inner = JoinPath(cgroup, kInnerCgroup);
+  return IsScope(cgroup) && fs_.Exists(inner) ? CgroupfsManager::SetResources(inner, resources)
+                                              : absl::OkStatus();
 }
 
 // Without a word systemd would hold a scope to its DefaultTasksMax, a share of what the node has.

@@ -83,7 +83,7 @@ absl::Status MakeFiles(Node& node, Context& /*ctx*/, Sandbox& sandbox) {
   const Paths paths(node.config.storage.run);
   const auto record = sandbox.record();
   RETURN_IF_ERROR(MakeSandboxFiles(paths, *record));
-  std::vector<std::string> made = {paths.ResolvConf(record->id()), paths.Hostname(record->id())};
+  std::vector<std::string> made = {paths.Hostname(record->id())};
   if (!HostIpc(record->config())) {
     made.push_back(paths.Shm(record->id()));
   }
@@ -107,11 +107,11 @@ absl::Status MakeNetwork(Node& node, Context& ctx, Sandbox& sandbox) {
                                                  : AttachNetwork(node, ctx, sandbox);
 }
 
-absl::Status MakeHosts(Node& node, Context& /*ctx*/, Sandbox& sandbox) {
+absl::Status MakeNames(Node& node, Context& /*ctx*/, Sandbox& sandbox) {
   const Paths paths(node.config.storage.run);
   const auto record = sandbox.record();
-  RETURN_IF_ERROR(MakeHostsFile(paths, *record));
-  return LabelFiles(node, *record, {paths.Hosts(record->id())});
+  RETURN_IF_ERROR(MakeNameFiles(paths, *record));
+  return LabelFiles(node, *record, {paths.Hosts(record->id()), paths.ResolvConf(record->id())});
 }
 
 // What undoes a step is in teardown.cc, and does nothing where the step has not been taken.
@@ -129,7 +129,7 @@ constexpr Step kSteps[] = {
     {"make cgroup", "run_pod_sandbox.after_cgroup", MakeCgroup},
     {"start infra process", "run_pod_sandbox.after_infra", StartInfra},
     {"set up network", "run_pod_sandbox.after_network", MakeNetwork},
-    {"make hosts file", "run_pod_sandbox.before_ready", MakeHosts},
+    {"make hosts and resolv.conf", "run_pod_sandbox.before_ready", MakeNames},
 };
 
 absl::Status BringUp(Node& node, Context& ctx, Sandbox& sandbox) {

@@ -8,6 +8,7 @@
 #include "base/mount_tree.h"
 #include "base/namespace.h"
 #include "base/status.h"
+#include "network/result.h"
 #include "server/sandbox/pod_config.h"
 #include "server/sandbox/resolv_conf.h"
 #include "server/sandbox/user_namespace.h"
@@ -23,6 +24,24 @@ absl::Status WriteForPod(const runtime::v1::PodSandboxConfig& config, const std:
                          const std::string& text) {
   RETURN_IF_ERROR(WriteFileAtomic(path, text, kWorldReadable));
   return GiveToPodRoot(config, path);
+}
+
+absl::StatusOr<std::string> ResolvConf(const Sandbox::Record& record) {
+  const auto& own = record.config().dns_config();
+  if (own.servers_size() + own.searches_size() + own.options_size() > 0) {
+    return ResolvConfText(own);
+  }
+  if (!record.cni_result().empty()) {
+    ASSIGN_OR_RETURN(const network::DnsSettings dns, network::ResultDns(record.cni_result()));
+    if (!dns.servers.empty()) {
+      runtime::v1::DNSConfig config;
+      config.mutable_servers()->Assign(dns.servers.begin(), dns.servers.end());
+      config.mutable_searches()->Assign(dns.searches.begin(), dns.searches.end());
+      config.mutable_options()->Assign(dns.options.begin(), dns.options.end());
+      return ResolvConfText(config);
+    }
+  }
+  return HostResolvConf(HostNetwork(record.config()));
 }
 
 }  // namespace
@@ -46,14 +65,12 @@ absl::Status MakeSandboxFiles(const Paths& paths, const Sandbox::Record& record)
   if (NeedsHostSys(config)) {
     RETURN_IF_ERROR(AttachMountTree("/sys", paths.HostSys(record.id()), {.readonly = true}));
   }
-  const auto& dns = config.dns_config();
-  const bool own_dns = dns.servers_size() + dns.searches_size() + dns.options_size() > 0;
-  RETURN_IF_ERROR(WriteForPod(config, paths.ResolvConf(record.id()),
-                              own_dns ? ResolvConfText(dns) : HostResolvConf(HostNetwork(config))));
   return WriteForPod(config, paths.Hostname(record.id()), PodHostname(config) + "\n");
 }
 
-absl::Status MakeHostsFile(const Paths& paths, const Sandbox::Record& record) {
+absl::Status MakeNameFiles(const Paths& paths, const Sandbox::Record& record) {
+  ASSIGN_OR_RETURN(const std::string resolv_conf, ResolvConf(record));
+  RETURN_IF_ERROR(WriteForPod(record.config(), paths.ResolvConf(record.id()), resolv_conf));
   std::string text;
   if (HostNetwork(record.config())) {
     text = ReadFile("/etc/hosts", size_t{1} << 20U).value_or("");

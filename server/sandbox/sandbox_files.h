@@ -18,9 +18,11 @@ namespace davit::server {
 bool NeedsHostSys(const runtime::v1::PodSandboxConfig& config);
 
 absl::Status MakeSandboxDir(const Paths& paths, const std::string& id);
-// All but hosts, which needs the addresses.
+// All but hosts and resolv.conf.
 absl::Status MakeSandboxFiles(const Paths& paths, const Sandbox::Record& record);
-absl::Status MakeHostsFile(const Paths& paths, const Sandbox::Record& record);
+// hosts, which needs the addresses, and resolv.conf: the pod's dns_config, or else what its network
+// says (`dns` of the CNI result, if it names a server), or else the host's.
+absl::Status MakeNameFiles(const Paths& paths, const Sandbox::Record& record);
 
 // Unmount what lies below: the pin of the network namespace, which the network is taken down with;
 // the other pins, shm and sys. Idempotent.

@@ -45,13 +45,18 @@ class ContainerTest : public E2eTest {
   absl::Status TryCreate(const v1::ContainerConfig& config) {
     return client().CreateContainer(CreateRequest(pod_, config)).status();
   }
-  // What the kernel has for the container, whichever version of cgroups.
+  // What the kernel has for the container's processes, whichever version of cgroups; and for the
+  // scope that they are in, if there is one.
   std::string CgroupValue(const std::string& id, const std::string& controller,
                           const std::string& v1_file, const std::string& v2_file) {
     const CgroupFs cgroups = Must(CgroupFs::Detect());
-    const std::string cgroup = daemon().ContainerCgroup(pod_.id, id);
     const std::string file = cgroups.mode() == CgroupMode::kV2 ? v2_file : v1_file;
-    return std::string(Trim(Must(cgroups.Read(controller, cgroup, file))));
+    const auto read = [&](const std::string& cgroup) {
+      return std::string(Trim(Must(cgroups.Read(controller, cgroup, file))));
+    };
+    std::string value = read(daemon().ProcessCgroup(pod_.id, id));
+    EXPECT_EQ(value, read(daemon().ContainerCgroup(pod_.id, id)));
+    return value;
   }
 
   Pod pod_;

@@ -200,6 +200,12 @@ std::string TestDaemon::ContainerCgroup(const std::string& pod_id, const std::st
   return PodCgroup(pod_id) + "/" + (BySystemd() ? "davit-" + id + ".scope" : id);
 }
 
+std::string TestDaemon::ProcessCgroup(const std::string& pod_id, const std::string& id) const {
+  const std::string cgroup = ContainerCgroup(pod_id, id);
+  const std::string inner = cgroup + "/container";
+  return Must(CgroupFs::Detect()).Exists(inner) ? inner : cgroup;
+}
+
 std::string TestDaemon::Log() const {
   return ReadFile(dir_ + "/log").value_or("");
 }

@@ -114,8 +114,7 @@ class Resources : public E2eTest {
     return std::string(Trim(Must(cgroups.Read(v1_controller, cgroup, file))));
   }
   std::string Cpuset(const Pod& pod, const std::string& id) {
-    return CgroupValue(daemon().ContainerCgroup(pod.id, id), "cpuset", "cpuset.cpus",
-                       "cpuset.cpus");
+    return CgroupValue(daemon().ProcessCgroup(pod.id, id), "cpuset", "cpuset.cpus", "cpuset.cpus");
   }
 
   // One whole CPU, as the kubelet's static CPU manager gives it.
@@ -231,19 +230,19 @@ TEST_F(Resources, ContainersWithCpusOfTheirOwnRunWithoutQuota) {
   auto sidecar = ShellContainer("sidecar", kSleep);
   sidecar.mutable_linux()->mutable_resources()->set_cpu_quota(50000);
   const std::string other = Run(pod, sidecar);
-  EXPECT_EQ(Quota(daemon().ContainerCgroup(pod.id, other)), "50000");
+  EXPECT_EQ(Quota(daemon().ProcessCgroup(pod.id, other)), "50000");
   EXPECT_EQ(Quota(daemon().PodCgroup(pod.id)), "300000");
 
   const bool v2 = Must(CgroupFs::Detect()).mode() == CgroupMode::kV2;
   const std::string none = v2 ? "max" : "-1";
   const std::string own = Run(pod, WithOwnCpu("own"));
-  EXPECT_EQ(Quota(daemon().ContainerCgroup(pod.id, own)), none);
+  EXPECT_EQ(Quota(daemon().ProcessCgroup(pod.id, own)), none);
   EXPECT_EQ(Quota(daemon().PodCgroup(pod.id)), none);
   v1::UpdateContainerResourcesRequest update;
   update.set_container_id(own);
   *update.mutable_linux() = WithOwnCpu("own").linux().resources();
   Must(client().UpdateContainerResources(update));
-  EXPECT_EQ(Quota(daemon().ContainerCgroup(pod.id, own)), none);
+  EXPECT_EQ(Quota(daemon().ProcessCgroup(pod.id, own)), none);
 }
 
 TEST_F(Resources, ContainersWithCpusOfTheirOwnRunWithoutLoadBalancing) {
@@ -254,7 +253,7 @@ TEST_F(Resources, ContainersWithCpusOfTheirOwnRunWithoutLoadBalancing) {
   (*pod_config.mutable_annotations())[kNoBalancing] = "disable";
   const Pod pod = RunPod(pod_config);
   const auto balanced = [&](const std::string& id) {
-    return CgroupValue(daemon().ContainerCgroup(pod.id, id), "cpuset", "cpuset.sched_load_balance",
+    return CgroupValue(daemon().ProcessCgroup(pod.id, id), "cpuset", "cpuset.sched_load_balance",
                        "");
   };
   const std::string own = Run(pod, WithOwnCpu("own"));
@@ -286,7 +285,7 @@ TEST_F(Resources, ABlockIoClassReachesTheCgroup) {
   auto config = ShellContainer("slow", kSleep);
   (*config.mutable_annotations())[kBlockIo] = "slow";
   const std::string id = Run(pod, config);
-  const std::string limits = CgroupValue(daemon().ContainerCgroup(pod.id, id), v2 ? "io" : "blkio",
+  const std::string limits = CgroupValue(daemon().ProcessCgroup(pod.id, id), v2 ? "io" : "blkio",
                                          "blkio.throttle.read_bps_device", "io.max");
   EXPECT_NE(limits.find(NumbersOf(disk) + (v2 ? " rbps=1000000" : " 1000000")), std::string::npos)
       << limits;

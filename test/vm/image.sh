@@ -66,15 +66,18 @@ configure_root() {
 # tests_image BUILD_DIRECTORY: $vm/tests.img with the programs of the build, stripped, the scripts of
 # this folder and what of the source tree the tests read.
 tests_image() {
-  local build=$1 tree=$vm/tests program
+  local build=$1 tree=$vm/tests program source
   mkdir -p "$tree/build" "$tree/source"
   while IFS= read -r program; do
     strip_into "$build/$program" "$tree/build/$program"
   done < <(guest_programs "$build")
+  source=$(jq -r .directories.source "$build/meson-info/meson-info.json")
   rm -rf "$tree/source" && mkdir -p "$tree/source/test"
   cp -r "$root/contrib" "$tree/source/"
   cp -r "$here" "$tree/source/test/"
-  printf 'build=%q\nsource=%q\n' "$build" "$root" >"$tree/where"
+  # e2e_failpoint looks for the names of failpoints.
+  (cd "$source" && cp -r --parents server storage image "$tree/source/")
+  printf 'build=%q\nsource=%q\n' "$build" "$source" >"$tree/where"
   rm -f "$vm/tests.img"
   local size
   size=$(du -sm "$tree" | cut -f1)
