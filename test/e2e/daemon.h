@@ -54,8 +54,8 @@ class TestDaemon {
   // Of a pod that names no parent, and of its containers.
   [[nodiscard]] std::string PodCgroup(const std::string& pod_id) const;
   [[nodiscard]] std::string ContainerCgroup(const std::string& pod_id, const std::string& id) const;
-  // Where the processes of that container are: crun keeps them, and their limits, in a cgroup beneath
-  // the scope, with systemd and cgroup v2.
+  // Where the processes of that container are: crun keeps them, and their limits, in a cgroup
+  // beneath the scope, with systemd and cgroup v2.
   [[nodiscard]] std::string ProcessCgroup(const std::string& pod_id, const std::string& id) const;
   // Below cgroup(): one that a pod may name as its parent.
   [[nodiscard]] std::string ParentCgroup(const std::string& name) const;
