@@ -530,9 +530,9 @@ TEST_F(Lifecycle, EveryStepMayFail) {
     EXPECT_EQ(m().Record(id)->state(), sv1::CONTAINER_EXITED) << point;
     EXPECT_FALSE(m().Record(id)->runtime_state()) << point;
   }
-  for (const char* point : {"remove_container.after_intent", "remove_container.after_runtime",
-                            "remove_container.after_volumes", "remove_container.after_rootfs",
-                            "remove_container.before_delete"}) {
+  for (const char* point : {"release_container.after_runtime", "remove_container.after_intent",
+                            "remove_container.after_runtime", "remove_container.after_volumes",
+                            "remove_container.after_rootfs", "remove_container.before_delete"}) {
     ASSERT_TRUE(failpoint::Load("").ok());
     const std::string id = m().StartShell(pod, "c", kForever);
     ASSERT_TRUE(failpoint::Load(std::string(point) + "=error").ok());
