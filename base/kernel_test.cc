@@ -19,8 +19,10 @@
 #include "base/file.h"
 #include "base/mapped_pages.h"
 #include "base/mount.h"
+#include "base/mount_namespace.h"
 #include "base/mount_tree.h"
 #include "base/namespace.h"
+#include "base/subprocess.h"
 #include "base/test_util.h"
 #include "base/text.h"
 #include "base/user_namespace.h"
@@ -202,6 +204,75 @@ TEST(MountTree, CopiesAreMappedReadOnlyAndApart) {
     EXPECT_EQ(MountsBelow(dir / "src")->size(), 3U) << "what is done to copies stays with them";
   });
   EXPECT_TRUE(absl::IsNotFound(CopyMountTree(dir / "none", {}).status()));
+}
+
+std::string ListIn(const UniqueFd& name_space, const std::string& path) {
+  Context ctx(std::chrono::seconds(10));
+  const auto result = Run(
+      ctx, {.argv = {"/bin/ls", path}, .env = MinimalEnv(), .mount_namespace = name_space.get()});
+  return result.ok() ? result->out + result->err : Message(result.status());
+}
+
+TEST(MountNamespace, HasWhatItIsGivenAndNoMore) {
+  NEEDS_ROOT();
+  TempDir dir;
+  InOwnMountNs([&] {
+    // As on a machine whose mounts are passed on to others.
+    ASSERT_EQ(mount("none", "/", nullptr, MS_REC | MS_SHARED, nullptr), 0);
+    for (const char* name : {"hidden", "given", "later"}) {
+      ASSERT_OK(MakeDirs(dir / name));
+    }
+    ASSERT_OK(MountTmpfs(dir / "hidden", 1U << 20U));
+    ASSERT_OK(WriteFileAtomic(dir / "hidden/h", ""));
+    ASSERT_OK(MountTmpfs(dir / "given", 1U << 20U));
+    ASSERT_OK(MakeDirs(dir / "given/below"));
+    ASSERT_OK(MountTmpfs(dir / "given/below", 1U << 20U));
+    ASSERT_OK(WriteFileAtomic(dir / "given/below/b", ""));
+    const size_t mounts = ListMounts()->size();
+
+    const auto lean = MakeMountNamespace({"/", "/proc", "/dev"});
+    ASSERT_OK(lean);
+    EXPECT_EQ(ListIn(*lean, dir / "hidden"), "");
+    EXPECT_EQ(ListIn(*lean, dir / "given"), "");
+    ASSERT_OK(MountTmpfs(dir / "later", 1U << 20U));
+    ASSERT_OK(WriteFileAtomic(dir / "later/l", ""));
+    EXPECT_EQ(ListIn(*lean, dir / "later"), "");
+
+    std::vector<PlacedTree> trees;
+    auto tree = CopyMountTree(dir / "given", {.peer = true});
+    ASSERT_OK(tree);
+    trees.push_back({.tree = *std::move(tree), .target = dir / "given"});
+    const auto extended = ExtendMountNamespace(lean->get(), trees);
+    ASSERT_OK(extended);
+    trees.clear();
+    EXPECT_EQ(ListIn(*extended, dir / "given/below"), "b\n");
+    EXPECT_EQ(ListIn(*extended, dir / "hidden"), "");
+    EXPECT_EQ(ListIn(*lean, dir / "given"), "") << "the one it was made from is as it was";
+    EXPECT_EQ(ListMounts()->size(), mounts + 1) << "nothing of it is seen here but what came later";
+    // A peer: what is mounted here comes there, too.
+    ASSERT_OK(MakeDirs(dir / "given/new"));
+    ASSERT_OK(MountTmpfs(dir / "given/new", 1U << 20U));
+    ASSERT_OK(WriteFileAtomic(dir / "given/new/n", ""));
+    EXPECT_EQ(ListIn(*extended, dir / "given/new"), "n\n");
+    EXPECT_OK(UnmountAllBelow(dir.path()));
+  });
+}
+
+TEST(MountNamespace, ErrorsNameTheMount) {
+  NEEDS_ROOT();
+  InOwnMountNs([&] {
+    const absl::Status missing = MakeMountNamespace({"/", "/no/such/mount"}).status();
+    EXPECT_TRUE(absl::IsNotFound(missing));
+    EXPECT_NE(Message(missing).find("/no/such/mount"), std::string::npos) << missing;
+    const auto lean = MakeMountNamespace({"/"});
+    ASSERT_OK(lean);
+    auto tree = CopyMountTree("/proc", {});
+    ASSERT_OK(tree);
+    std::vector<PlacedTree> trees;
+    trees.push_back({.tree = *std::move(tree), .target = "/no/such/target"});
+    const absl::Status nowhere = ExtendMountNamespace(lean->get(), trees).status();
+    EXPECT_NE(Message(nowhere).find("/no/such/target"), std::string::npos) << nowhere;
+  });
 }
 
 TEST(Mount, ErrorsNameBothEnds) {

@@ -26,18 +26,6 @@
 namespace davit {
 namespace {
 
-// Runs `body` on a thread made for it, whose namespaces end with it.
-absl::Status OnThrowawayThread(const std::function<absl::Status()>& body) {
-  absl::Status status;
-  try {
-    std::thread thread([&] { status = body(); });
-    thread.join();
-  } catch (const std::system_error& error) {
-    return ResourceExhausted("start a thread: {}", ErrnoText(error.code().value()));
-  }
-  return status;
-}
-
 // "net.ipv4.ip_forward" and "net/ipv4/ip_forward" name one file; whichever separator comes first is
 // the separator, so that the other one may stand within a name (an interface "eth0.100").
 absl::StatusOr<std::string> SysctlPath(const std::string& key) {
@@ -196,6 +184,17 @@ absl::Status MakeOwnedAndPin(const PinnedNamespaces& what, std::vector<Kind> kin
 }
 
 }  // namespace
+
+absl::Status OnThrowawayThread(const std::function<absl::Status()>& body) {
+  absl::Status status;
+  try {
+    std::thread thread([&] { status = body(); });
+    thread.join();
+  } catch (const std::system_error& error) {
+    return ResourceExhausted("start a thread: {}", ErrnoText(error.code().value()));
+  }
+  return status;
+}
 
 absl::Status PinNamespaces(const PinnedNamespaces& what) {
   std::vector<Kind> kinds = {{"net", CLONE_NEWNET, &what.net},

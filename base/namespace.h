@@ -39,6 +39,9 @@ absl::Status UnpinNamespace(const std::string& path);
 // True if the file is a live namespace pin (nsfs).
 bool IsNamespacePin(const std::string& path);
 
+// Runs `body` on a thread made for it and waits: its namespaces end with it.
+absl::Status OnThrowawayThread(const std::function<absl::Status()>& body);
+
 // Runs `body` on a new thread inside the network namespace and waits for it.
 absl::Status RunInNetNs(const std::string& pin_path, const std::function<absl::Status()>& body);
 

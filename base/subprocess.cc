@@ -30,7 +30,7 @@ constexpr size_t kStackSize = 64U << 10U;
 constexpr int kFirstSignal = 1;
 constexpr int kSignals = 64;
 
-enum class Step { kNone, kFds, kSession, kCgroup, kCwd, kExec };
+enum class Step { kNone, kFds, kSession, kCgroup, kMounts, kCwd, kExec };
 
 // All that the child needs, prepared by the parent: the child shares the parent's memory, and may
 // only make system calls.
@@ -41,7 +41,9 @@ struct ChildPlan {
   bool new_session = false;
   std::vector<const char*> cgroup_procs;
   std::vector<unsigned long> affinity;
-  std::vector<FdMapping> fds;         // sources at first, private copies in the child
+  std::vector<FdMapping> fds;  // sources at first, private copies in the child
+  int mount_namespace = -1;
+  int program = -1;                   // a private copy in the child, as `fds`
   std::vector<unsigned> gaps;         // pairs: first and last descriptor of each range not listed
   int above = 3;                      // higher than every target
   std::array<bool, 3> standard = {};  // 0, 1, 2 listed
@@ -69,6 +71,12 @@ bool ChildFds(ChildPlan& plan) {
   for (FdMapping& fd : plan.fds) {  // out of the way of all targets first
     fd.parent_fd = fcntl(fd.parent_fd, F_DUPFD_CLOEXEC, plan.above);
     if (fd.parent_fd < 0) {
+      return false;
+    }
+  }
+  if (plan.program >= 0) {
+    plan.program = fcntl(plan.program, F_DUPFD_CLOEXEC, plan.above);
+    if (plan.program < 0) {
       return false;
     }
   }
@@ -119,6 +127,14 @@ void ChildAffinity(const ChildPlan& plan) {
   }
 }
 
+void ChildExec(const ChildPlan& plan) {
+  if (plan.program >= 0) {
+    execveat(plan.program, "", plan.argv.data(), plan.env.data(), AT_EMPTY_PATH);
+  } else {
+    execve(plan.argv[0], plan.argv.data(), plan.env.data());
+  }
+}
+
 Step RunChild(ChildPlan& plan) {
   if (!ChildSignals()) {
     return Step::kExec;
@@ -130,13 +146,17 @@ Step RunChild(ChildPlan& plan) {
     return Step::kCgroup;
   }
   ChildAffinity(plan);
+  // Its descriptor may be in the way of another.
+  if (plan.mount_namespace >= 0 && setns(plan.mount_namespace, CLONE_NEWNS) != 0) {
+    return Step::kMounts;
+  }
   if (!ChildFds(plan)) {
     return Step::kFds;
   }
   if (chdir(plan.cwd) != 0) {
     return Step::kCwd;
   }
-  execve(plan.argv[0], plan.argv.data(), plan.env.data());
+  ChildExec(plan);
   return Step::kExec;
 }
 
@@ -219,6 +239,8 @@ ChildPlan MakePlan(const SpawnOptions& options, const std::vector<std::string>& 
   plan.env.push_back(nullptr);
   plan.cwd = options.cwd.c_str();
   plan.new_session = options.new_session;
+  plan.mount_namespace = options.mount_namespace;
+  plan.program = options.program;
   plan.affinity = AffinityMask(options.cpus);
   for (const std::string& path : cgroup_procs) {
     plan.cgroup_procs.push_back(path.c_str());
@@ -237,6 +259,8 @@ absl::Status StepError(const SpawnOptions& options, const ChildPlan& plan) {
     case Step::kCgroup:
       return ErrnoStatus(plan.error,
                          what + ": join cgroup " + plan.cgroup_procs[plan.failed_cgroup]);
+    case Step::kMounts:
+      return ErrnoStatus(plan.error, what + ": enter a mount namespace");
     case Step::kCwd:
       return ErrnoStatus(plan.error, what + ": change directory to " + options.cwd);
     default:

@@ -33,6 +33,8 @@ struct SpawnOptions {
   bool new_session = false;         // setsid
   std::string cgroup_procs = {};  // cgroup.procs files, one a line, to write itself to before exec
   CpuSet cpus = {};  // affinity, as far as the cpuset has them; empty, or none of them: as we are
+  int mount_namespace = -1;  // to run in; `cwd` and argv[0] are looked up there
+  int program = -1;          // executed in place of what is at argv[0]: an ELF file
 };
 
 struct ExitStatus {

@@ -63,6 +63,23 @@ TEST(Subprocess, CapsOutputAndDrainsTheRest) {
   EXPECT_FALSE(RunShell("head -c 1000 /dev/zero", {.max_output = 1000})->truncated);
 }
 
+TEST(Subprocess, ExecutesWhatADescriptorIs) {
+  UniqueFd program(open("/bin/sh", O_RDONLY | O_CLOEXEC));
+  const UniqueFd file(open("/proc/self/stat", O_RDONLY | O_CLOEXEC));
+  SpawnOptions options = {.argv = {"/no/such/program", "-c", "echo $0; ls /proc/self/fd"},
+                          .env = MinimalEnv(),
+                          // In the way of it.
+                          .fds = {{file.get(), program.get()}},
+                          .program = program.get()};
+  Context ctx(seconds(10));
+  const auto result = davit::Run(ctx, options);
+  ASSERT_OK(result);
+  EXPECT_EQ(result->exit.code, 0) << result->err;
+  EXPECT_EQ(result->out.substr(0, 17), "/no/such/program\n");
+  // 0, 1, 2, the one given, that of the listed directory: not the program.
+  EXPECT_EQ(Split(std::string(Trim(result->out)), '\n').size(), 6U) << result->out;
+}
+
 TEST(Subprocess, MissingProgramIsNotFound) {
   Context ctx;
   const auto result = davit::Run(ctx, {.argv = {"/no/such/program"}, .env = {}});

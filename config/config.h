@@ -77,6 +77,9 @@ struct Runtime {
   int64_t log_rate_limit = 0;  // bytes a second of each container; 0: no limit
   int64_t max_log_size = 0;    // bytes of a log file until it is rotated; 0: no limit
   bool log_to_journald = false;
+  // Pods on the node from which on a container is started where the OCI runtime does not see the
+  // mounts of the others (server/oci/runtime_mounts.h); -1: never.
+  int lean_mounts_from = 16;
   std::chrono::milliseconds create_timeout{240000};
 };
 

@@ -127,6 +127,10 @@ void VisitRuntime(Visitor& v, Runtime& runtime) {
           "bytes of a log file, 0: no limit; lines are left out from there until it is rotated",
           runtime.max_log_size);
   v.Field("log_to_journald", "containers log to the systemd journal too", runtime.log_to_journald);
+  v.Field("lean_mounts_from",
+          "with so many pods on the node, containers are started in a mount namespace without the "
+          "mounts of other pods, which is quicker; 0: always, -1: never",
+          runtime.lean_mounts_from);
   v.Field("create_timeout", "longest time that creating or starting a container may take",
           runtime.create_timeout);
 }

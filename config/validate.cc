@@ -151,6 +151,7 @@ absl::Status ValidateRuntime(const Runtime& runtime) {
   RETURN_IF_ERROR(ValidateMonitorCgroup(runtime));
   RETURN_IF_ERROR(
       Between("runtime.selinux_category_range", runtime.selinux_category_range, 2, 1024));
+  RETURN_IF_ERROR(Between("runtime.lean_mounts_from", runtime.lean_mounts_from, -1, 1 << 20));
   RETURN_IF_ERROR(Absolute("runtime.log_directory", runtime.log_directory));
   RETURN_IF_ERROR(Between<int64_t>("runtime.pids_limit", runtime.pids_limit, 0, 1 << 22));
   RETURN_IF_ERROR(

@@ -122,8 +122,7 @@ void Follow(const Options& options, int socket, int listener) {
 
 const char* RunExec(const Options& options) {
   const auto socket = static_cast<int>(options.sync_fd);
-  fcntl(socket, F_SETFD, FD_CLOEXEC);
-  CloseFrom(3, socket);
+  KeepGiven(options);
   if (chdir(options.run_dir) != 0) {
     return "enter the run directory";
   }

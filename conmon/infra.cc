@@ -179,7 +179,7 @@ void AwaitReader() {
 }  // namespace
 
 int InfraStartMain(int argc, char** argv) {
-  CloseFrom(3, -1);
+  CloseFrom(3);
   Fd program;
   const char* failure = SealedSelf(&program);
   WriteFile("/proc/self/oom_score_adj", "-998");  // if allowed: its end would end the whole pod
@@ -217,7 +217,7 @@ int InfraMain() {
   }
   prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
   prctl(PR_SET_NAME, kInfraName, 0, 0, 0);
-  CloseFrom(STDERR_FILENO, -1);
+  CloseFrom(STDERR_FILENO);
   close(STDOUT_FILENO);  // the reader of the report takes it for ready
   // The reader pins the namespace and then says so. If it gives up, or dies, nothing may stay.
   char verdict = 0;

@@ -4,10 +4,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 
 #include "conmon/null_device.h"
@@ -34,6 +36,20 @@ int Duplicate(const Fd& from, Fd* to) {
   return to->valid() ? 0 : errno;
 }
 
+// With the file system root of that namespace, and as its working directory.
+bool EnterMounts(const Options& options) {
+  return options.mount_ns_fd == UINT64_MAX ||
+         setns(static_cast<int>(options.mount_ns_fd), CLONE_NEWNS) == 0;
+}
+
+void ExecProgram(const Options& options, char** argv) {
+  if (options.runtime_fd == UINT64_MAX) {
+    execve(options.runtime, argv, environ);
+  } else {
+    syscall(SYS_execveat, options.runtime_fd, "", argv, environ, AT_EMPTY_PATH);
+  }
+}
+
 [[noreturn]] void ExecRuntime(const Options& options, const Stdio& stdio, char** argv) {
   sigset_t none;
   sigemptyset(&none);
@@ -44,9 +60,9 @@ int Duplicate(const Fd& from, Fd* to) {
     PinToCpu(0, options.cpu);
   }
   if (dup2(stdio.in.get(), 0) >= 0 && dup2(stdio.out.get(), 1) >= 0 &&
-      dup2(stdio.err.get(), 2) >= 0) {
-    CloseFrom(3, -1);
-    execve(options.runtime, argv, environ);
+      dup2(stdio.err.get(), 2) >= 0 && EnterMounts(options)) {
+    CloseFromBut(3, &options.runtime_fd, 1);
+    ExecProgram(options, argv);
   }
   FixedText<256> message;
   message << "cannot execute the OCI runtime: errno " << static_cast<uint64_t>(errno) << "\n";
@@ -55,6 +71,16 @@ int Duplicate(const Fd& from, Fd* to) {
 }
 
 }  // namespace
+
+void KeepGiven(const Options& options) {
+  const uint64_t given[] = {options.sync_fd, options.runtime_fd, options.mount_ns_fd};
+  for (const uint64_t fd : given) {
+    if (fd != UINT64_MAX) {
+      fcntl(static_cast<int>(fd), F_SETFD, FD_CLOEXEC);
+    }
+  }
+  CloseFromBut(3, given, sizeof(given) / sizeof(*given));
+}
 
 int MakeStdio(const Options& options, Stdio* stdio) {
   int error = MakePipe(&stdio->err_reader, &stdio->err);
@@ -97,9 +123,11 @@ struct Words {
 pid_t SpawnRuntime(const Options& options, const Stdio& stdio, const char* console_path) {
   FixedText<PATH_MAX> log;
   FixedText<PATH_MAX> pid_file;
+  FixedText<PATH_MAX> process;
   log << options.run_dir << "/" << kRuntimeLog;
   pid_file << options.run_dir << "/" << kPidFile;
-  if (log.truncated() || pid_file.truncated()) {
+  process << options.run_dir << "/" << kExecProcessFile;
+  if (log.truncated() || pid_file.truncated() || process.truncated()) {
     errno = ENAMETOOLONG;
     return -1;
   }
@@ -107,7 +135,7 @@ pid_t SpawnRuntime(const Options& options, const Stdio& stdio, const char* conso
   const char* const global[] = {options.runtime, "--root",    options.runtime_root,
                                 "--log",         log.c_str(), "--log-format",
                                 "json"};
-  const char* const exec[] = {"exec", "--detach", "--process", kExecProcessFile, "--pid-file"};
+  const char* const exec[] = {"exec", "--detach", "--process", process.c_str(), "--pid-file"};
   const char* const run[] = {"run", "--detach", "--bundle", options.bundle, "--pid-file"};
   argv.AddAll(global);
   if (options.systemd_cgroup) {
@@ -124,6 +152,12 @@ pid_t SpawnRuntime(const Options& options, const Stdio& stdio, const char* conso
   const pid_t pid = fork();
   if (pid == 0) {
     ExecRuntime(options, stdio, const_cast<char**>(argv.words));
+  }
+  const uint64_t used[] = {options.runtime_fd, options.mount_ns_fd};
+  for (const uint64_t fd : used) {
+    if (fd != UINT64_MAX) {
+      close(static_cast<int>(fd));
+    }
   }
   return pid;
 }

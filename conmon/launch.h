@@ -23,7 +23,12 @@ struct Stdio {
 // pipe for what the runtime itself says. Returns an errno.
 int MakeStdio(const Options& options, Stdio* stdio);
 
-// The runtime's pid, or -1 with errno. `console_path` is null without a terminal.
+// Closes all descriptors above 2 but those that the options name.
+void KeepGiven(const Options& options);
+
+// The runtime's pid, or -1 with errno. `console_path` is null without a terminal. The runtime's
+// program and mount namespace are closed: this is their only use, and a namespace that stays open
+// keeps the mounts in it.
 pid_t SpawnRuntime(const Options& options, const Stdio& stdio, const char* console_path);
 
 // Where the runtime finds the listening socket. Through /proc: the directory's own path may be too

@@ -53,9 +53,8 @@ uint64_t NowNs() {
 const char* Monitor::Start() {
   if (options_.sync_fd != UINT64_MAX) {
     sync_.Reset(static_cast<int>(options_.sync_fd));
-    fcntl(sync_.get(), F_SETFD, FD_CLOEXEC);
   }
-  CloseFrom(3, sync_.get());
+  KeepGiven(options_);
   if (const char* failure = EnterRunDir()) {
     return failure;
   }

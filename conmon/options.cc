@@ -45,6 +45,8 @@ uint64_t* NumberOption(Options& options, Text name) {
       {"--max-log-size", &options.max_log_size},
       {"--sync-fd", &options.sync_fd},
       {"--cpu", &options.cpu},
+      {"--runtime-fd", &options.runtime_fd},
+      {"--mount-ns-fd", &options.mount_ns_fd},
   };
   for (const Row& row : rows) {
     if (Equal(name, row.name)) {
@@ -106,7 +108,8 @@ const char* ParseOptions(int argc, char** argv, Options* options) {
       *text = argv[++i];
     } else if (uint64_t* number = NumberOption(*options, argv[i])) {
       if (!ParseNumber(argv[++i], number)) {
-        return "--max-line, --log-rate, --max-log-size, --sync-fd and --cpu take numbers";
+        return "--max-line, --log-rate, --max-log-size, --cpu and those that end in -fd take "
+               "numbers";
       }
     } else {
       return "unknown option";

@@ -21,11 +21,13 @@ struct Options {
   const char* journal_fields = "";     // lines of NAME=value; "": nothing goes to the journal
   const char* journal_socket = kJournalSocket;
   uint64_t max_line = 16384;
-  uint64_t log_rate = 0;          // bytes a second; 0: no limit
-  uint64_t max_log_size = 0;      // bytes of the file; 0: no limit
-  uint64_t sync_fd = UINT64_MAX;  // where the start report goes
-  uint64_t cpu = UINT64_MAX;      // --exec: where the process is to run; UINT64_MAX: anywhere
-  bool systemd_cgroup = false;    // the runtime's flag of that name
+  uint64_t log_rate = 0;              // bytes a second; 0: no limit
+  uint64_t max_log_size = 0;          // bytes of the file; 0: no limit
+  uint64_t sync_fd = UINT64_MAX;      // where the start report goes
+  uint64_t cpu = UINT64_MAX;          // --exec: where the process is to run; UINT64_MAX: anywhere
+  uint64_t runtime_fd = UINT64_MAX;   // the runtime's program; UINT64_MAX: what is at `runtime`
+  uint64_t mount_ns_fd = UINT64_MAX;  // the mount namespace that it runs in; UINT64_MAX: ours
+  bool systemd_cgroup = false;        // the runtime's flag of that name
   bool tty = false;
   bool stdin_open = false;
   bool stdin_once = false;

@@ -78,11 +78,26 @@ int PinToCpu(pid_t thread, uint64_t cpu) {
   return syscall(SYS_sched_setaffinity, thread, sizeof(mask), mask) == 0 ? 0 : errno;
 }
 
-void CloseFrom(int first, int keep) {
-  if (keep > first) {
-    syscall(SYS_close_range, first, keep - 1, 0);
+void CloseFrom(int first) {
+  syscall(SYS_close_range, first, ~0U, 0);
+}
+
+void CloseFromBut(int first, const uint64_t* keep, size_t count) {
+  auto from = static_cast<uint64_t>(first);
+  while (true) {
+    uint64_t next = UINT64_MAX;  // the first that stays
+    for (size_t i = 0; i < count; ++i) {
+      next = keep[i] >= from && keep[i] < next ? keep[i] : next;
+    }
+    if (next == UINT64_MAX) {
+      break;
+    }
+    if (next > from) {
+      syscall(SYS_close_range, from, next - 1, 0);
+    }
+    from = next + 1;
   }
-  syscall(SYS_close_range, keep >= first ? keep + 1 : first, ~0U, 0);
+  CloseFrom(static_cast<int>(from));
 }
 
 bool SetNonBlocking(int fd) {

@@ -62,8 +62,10 @@ inline constexpr uint64_t kMaxCpus = 8192;  // the largest NR_CPUS that the kern
 // Keeps a thread (0: the caller) on one CPU, if its cpuset has it (else EINVAL).
 int PinToCpu(pid_t thread, uint64_t cpu);
 
-// Closes all descriptors from `first` on, but not `keep`.
-void CloseFrom(int first, int keep);
+// Closes all descriptors from `first` on.
+void CloseFrom(int first);
+// The same without these, of which any may be UINT64_MAX: none.
+void CloseFromBut(int first, const uint64_t* keep, size_t count);
 bool SetNonBlocking(int fd);
 
 }  // namespace davit::conmon

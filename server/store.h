@@ -84,6 +84,11 @@ class Store {
     return it == by_name_.end() ? nullptr : it->second;
   }
 
+  [[nodiscard]] size_t Size() const {
+    absl::ReaderMutexLock lock(&mutex_);
+    return by_id_.size();
+  }
+
   std::vector<std::shared_ptr<T>> List() const {
     absl::ReaderMutexLock lock(&mutex_);
     return ValuesOf(by_id_);

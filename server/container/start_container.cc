@@ -19,6 +19,7 @@
 #include "server/container/teardown.h"
 #include "server/events/publish.h"
 #include "server/oci/monitor.h"
+#include "server/oci/runtime_mounts.h"
 #include "server/paths.h"
 #include "server/stats/writable_usage.h"
 #include "server/update.h"
@@ -79,6 +80,7 @@ oci::MonitorOptions ToMonitorOptions(const Node& node, const Container::Record& 
   options.bundle = paths.Bundle(record.id());
   options.runtime_path = runtime.path();
   options.runtime_root = runtime.root();
+  options.runtime_program = runtime.Launch().program;
   options.tty = record.config().tty();
   options.stdin_open = record.config().stdin();
   options.stdin_once = record.config().stdin_once();
@@ -92,6 +94,27 @@ oci::MonitorOptions ToMonitorOptions(const Node& node, const Container::Record& 
   options.cgroup_mode = CgroupModeName(node.cgroups.mode());
   options.memory_cgroup_dir = node.cgroups.Dir("memory", record.cgroup());
   return options;
+}
+
+// Without the mounts of other pods, of which there are many on a full node. On one with few pods
+// it would take longer than it spares.
+UniqueFd MountsForStart(const Node& node, const Container::Record& record,
+                        const oci::Runtime& runtime) {
+  const int from = node.config.runtime.lean_mounts_from;
+  if (runtime.mounts() == nullptr || from < 0 ||
+      node.sandboxes.Size() < static_cast<size_t>(from)) {
+    return {};
+  }
+  const Paths paths(node.config.storage.run);
+  auto made = runtime.mounts()->ForContainer(
+      {paths.Container(record.id()), paths.Sandbox(record.sandbox_id())},
+      paths.SpecFile(record.id()));
+  if (!made.ok()) {
+    log::Debug("container {} is started among all mounts of the node: {}", ShortId(record.id()),
+               Message(made.status()));
+    return {};
+  }
+  return *std::move(made);
 }
 
 absl::Status RecordRunning(Node& node, const std::shared_ptr<Container>& container,
@@ -135,7 +158,10 @@ absl::Status Run(Node& node, Context& ctx, const std::shared_ptr<Container>& con
   ctx.SetStage("run OCI runtime " + runtime->name());
   oci::MonitorOptions options = ToMonitorOptions(node, *record, *runtime);
   RETURN_IF_ERROR(FillLogOptions(node, *record, options));
+  UniqueFd mounts = MountsForStart(node, *record, *runtime);
+  options.runtime_mounts = mounts.get();
   ASSIGN_OR_RETURN(oci::MonitorHandle monitor, oci::StartMonitor(ctx, options));
+  mounts.Reset();
   // The container runs, whatever systemd knows of it and wherever its monitor is.
   log::IfError(
       node.cgroup_manager.NoteResources(record->cgroup(), record->config().linux().resources(),

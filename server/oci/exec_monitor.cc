@@ -172,8 +172,10 @@ absl::StatusOr<Process> SpawnMonitor(const Runtime& runtime, const std::string& 
   if (start.cpu) {
     spawn.argv.insert(spawn.argv.end(), {"--cpu", std::to_string(*start.cpu)});
   }
+  const RuntimeLaunch launch = runtime.Launch();
   spawn.env = MinimalEnv();
   spawn.fds = {{report, kReportFd}};
+  PassRuntime(launch, kReportFd + 1, spawn);
   for (const auto& [fd, number] :
        {std::pair(child.in.get(), STDIN_FILENO), std::pair(child.out.get(), STDOUT_FILENO),
         std::pair(child.err.get(), STDERR_FILENO)}) {

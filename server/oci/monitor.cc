@@ -169,6 +169,8 @@ absl::StatusOr<Process> SpawnMonitor(const MonitorOptions& options, int sync_fd)
   spawn.argv = MonitorArgs(options);
   spawn.env = MinimalEnv();
   spawn.fds = {{sync_fd, kSyncFd}};
+  PassRuntime({.program = options.runtime_program, .mount_namespace = options.runtime_mounts},
+              kSyncFd + 1, spawn);
   spawn.new_session = true;
   return Spawn(spawn);
 }

@@ -10,6 +10,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -32,7 +33,10 @@ struct MonitorOptions {
   std::string bundle;   // directory with config.json
   std::string runtime_path;
   std::string runtime_root;
-  std::string log_path;  // "" : output is dropped
+  std::shared_ptr<const UniqueFd>
+      runtime_program;      // executed in place of runtime_path; may be null
+  int runtime_mounts = -1;  // the mount namespace that the runtime runs in; -1: ours
+  std::string log_path;     // "" : output is dropped
   int64_t max_log_line_bytes = 16384;
   uint64_t log_rate = 0;       // bytes a second; 0: no limit
   uint64_t max_log_size = 0;   // bytes of the file between rotations; 0: no limit

@@ -15,9 +15,18 @@
 
 #include "base/cgroup.h"
 #include "base/context.h"
+#include "base/fd.h"
 #include "config/config.h"
 
+namespace davit {
+struct RunResult;     // base/subprocess.h
+struct SpawnOptions;  // base/subprocess.h
+}  // namespace davit
+
 namespace davit::server::oci {
+
+class RuntimeMounts;  // server/oci/runtime_mounts.h
+class SealedProgram;  // server/oci/sealed_program.h
 
 struct RuntimeFeatures {
   bool recursive_read_only_mounts = false;
@@ -38,6 +47,15 @@ struct ExecResult {
   std::string err;
 };
 
+// How the runtime's program is to be executed.
+struct RuntimeLaunch {
+  std::shared_ptr<const UniqueFd> program;  // to be executed in place of the path; may be null
+  int mount_namespace = -1;                 // to run in, if that matters; lives as the Runtime
+};
+
+// For a monitor, which executes it: as descriptors of these numbers and the next.
+void PassRuntime(const RuntimeLaunch& launch, int first_fd, SpawnOptions& spawn);
+
 class Runtime {
  public:
   Runtime(std::string name, std::string path, std::string root)
@@ -49,6 +67,12 @@ class Runtime {
   [[nodiscard]] const std::string& program() const { return program_; }  // as it names itself
   [[nodiscard]] const std::string& version() const { return version_; }
   [[nodiscard]] const RuntimeFeatures& features() const { return features_; }
+
+  // Calls about containers that run are made in its lean namespace from now on.
+  void UseMounts(std::shared_ptr<const RuntimeMounts> mounts) { mounts_ = std::move(mounts); }
+  [[nodiscard]] const RuntimeMounts* mounts() const { return mounts_.get(); }  // may be null
+  // For calls about a container that runs.
+  [[nodiscard]] RuntimeLaunch Launch() const;
 
   // Runs `--version` and `features` (if it has it): fills version and features. FailedPrecondition
   // names the program and what it said.
@@ -66,12 +90,17 @@ class Runtime {
                                   const std::string& scratch_dir, const ExecOptions& options) const;
 
  private:
+  [[nodiscard]] absl::StatusOr<RunResult> Call(Context& ctx, std::vector<std::string> args,
+                                               std::string_view input) const;
+
   std::string name_;
   std::string path_;
   std::string root_;
   std::string program_;
   std::string version_;
   RuntimeFeatures features_;
+  std::shared_ptr<const SealedProgram> sealed_;  // of those that gain by it
+  std::shared_ptr<const RuntimeMounts> mounts_;
 };
 
 // The handlers of this node, found out at start: "crun" where it can run on this host (crun before

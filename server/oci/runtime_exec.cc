@@ -172,6 +172,9 @@ class ExecCall {
                   "--pid-file",
                   scratch_.pid(),
                   id_};
+    const RuntimeLaunch launch = runtime_.Launch();
+    spawn.program = launch.program == nullptr ? -1 : launch.program->get();
+    spawn.mount_namespace = launch.mount_namespace;
     spawn.env = MinimalEnv();
     spawn.fds = {
         {in.reader.get(), STDIN_FILENO}, {out.get(), STDOUT_FILENO}, {err.get(), STDERR_FILENO}};

@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <chrono>
+#include <map>
+#include <memory>
 #include <utility>
 
+#include "base/log.h"
 #include "base/status.h"
 #include "base/subprocess.h"
 #include "base/text.h"
 #include "server/oci/runtime.h"
+#include "server/oci/runtime_mounts.h"
 #include "server/paths.h"
 
 namespace davit::server::oci {
@@ -35,17 +39,40 @@ absl::Status CheckHost(const Runtime& runtime, const CgroupFs& cgroups) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::shared_ptr<const Runtime>> MakeRuntime(const std::string& name,
-                                                           const config::RuntimeHandler& handler,
-                                                           const std::string& run,
-                                                           const CgroupFs& cgroups) {
+// Those whose calls are known to need nothing else.
+bool KnowsNoMounts(const Runtime& runtime) {
+  return runtime.program() == "crun" || runtime.program() == "runc";
+}
+
+// None where the kernel or the node's root file system does not let it be made: what it spares is
+// time only.
+std::shared_ptr<const RuntimeMounts> MakeMounts(
+    const config::Storage& storage,
+    const std::map<std::string, std::shared_ptr<Runtime>>& runtimes) {
+  std::vector<std::string> paths = {storage.run, storage.root, "/var/lib/kubelet", "/var/log/pods"};
+  for (const auto& [name, runtime] : runtimes) {
+    paths.push_back(runtime->path());
+    paths.push_back(runtime->root());
+  }
+  auto mounts = RuntimeMounts::Create(paths);
+  if (!mounts.ok()) {
+    log::Info("OCI runtimes see all mounts of the node: {}", Message(mounts.status()));
+    return nullptr;
+  }
+  return *std::move(mounts);
+}
+
+absl::StatusOr<std::shared_ptr<Runtime>> MakeRuntime(const std::string& name,
+                                                     const config::RuntimeHandler& handler,
+                                                     const std::string& run,
+                                                     const CgroupFs& cgroups) {
   ASSIGN_OR_RETURN(std::string path, FindProgram(handler.path.empty() ? name : handler.path));
   auto runtime = std::make_shared<Runtime>(
       name, std::move(path), handler.root.empty() ? Paths(run).RuntimeRoot(name) : handler.root);
   Context ctx(kProbeTime);
   RETURN_IF_ERROR(runtime->Probe(ctx));
   RETURN_IF_ERROR(CheckHost(*runtime, cgroups));
-  return std::shared_ptr<const Runtime>(std::move(runtime));
+  return runtime;
 }
 
 std::string Reasons(const std::map<std::string, std::string>& dropped) {
@@ -64,13 +91,21 @@ absl::StatusOr<RuntimeTable> RuntimeTable::Create(const config::Config& config,
   handlers.try_emplace("crun");
   handlers.try_emplace("runc");
   RuntimeTable table;
+  std::map<std::string, std::shared_ptr<Runtime>> runtimes;
   for (const auto& [name, handler] : handlers) {
     auto runtime = MakeRuntime(name, handler, config.storage.run, cgroups);
     if (runtime.ok()) {
-      table.runtimes_[name] = *std::move(runtime);
+      runtimes[name] = *std::move(runtime);
     } else {
       table.dropped_[name] = Message(runtime.status());
     }
+  }
+  const auto mounts = MakeMounts(config.storage, runtimes);
+  for (const auto& [name, runtime] : runtimes) {
+    if (KnowsNoMounts(*runtime)) {
+      runtime->UseMounts(mounts);
+    }
+    table.runtimes_[name] = runtime;
   }
   if (table.runtimes_.empty()) {
     return FailedPrecondition("no OCI runtime can run here ({}); install crun or runc",

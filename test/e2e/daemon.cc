@@ -27,6 +27,7 @@ runtime:
   cgroup_manager: {manager}
   default_cgroup_parent: {cgroup}
   log_directory: {dir}/logs
+  lean_mounts_from: 0
 storage:
   root: {dir}/root
   run: {dir}/run
