@@ -80,6 +80,7 @@ absl::Status Runtime::Probe(Context& ctx) {
   // SELinux the label of the file counts.
   if (program_ == "crun" && !PathExists("/sys/fs/selinux/enforce")) {
     sealed_ = std::make_shared<const SealedProgram>(path_);
+    sealed_->Get();  // made now: it is not for a pod to wait for
   }
   auto features = Run(ctx, Command({path_, "features"}));
   RETURN_IF_ERROR(features.status());
