@@ -31,8 +31,6 @@ class RealPluginsTest : public NetworkTest {
   static std::string ExecVersion(const std::string& plugin);
   // Veth ends on the host.
   static int HostVeths();
-
-  static constexpr char kIp[] = "/usr/sbin/ip";
 };
 
 }  // namespace davit::network

@@ -123,7 +123,6 @@ std::string NetworkTest::ExecIn(const std::string& netns, const std::vector<std:
 }
 
 std::string NetworkTest::MakeOutside() {
-  constexpr char kIp[] = "/usr/sbin/ip";
   std::string outside = MakePodNs();
   Exec({kIp, "link", "add", "out0", "type", "veth", "peer", "name", "eth0", "netns", outside});
   Exec({kIp, "addr", "add", std::string(kNode) + "/24", "dev", "out0"});

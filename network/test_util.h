@@ -43,6 +43,7 @@ class NetworkTest : public testing::Test {
   // The same in a pod's namespace.
   static std::string ExecIn(const std::string& netns, const std::vector<std::string>& argv);
 
+  static constexpr char kIp[] = "/usr/sbin/ip";
   static constexpr char kNode[] = "192.0.2.1";  // of the host, on the cable
   static constexpr char kNode6[] = "2001:db8::1";
   static constexpr char kOutside[] = "192.0.2.2";

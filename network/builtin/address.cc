@@ -13,7 +13,7 @@
 #include <libmnl/libmnl.h>
 
 #include "base/status.h"
-#include "network/host_ports/netlink.h"
+#include "network/netlink.h"
 
 namespace davit::network::builtin {
 namespace {
@@ -35,11 +35,6 @@ void PutAddress(nlmsghdr* header, const Link& link, const Prefix& address) {
   if (address.ip.family == AF_INET) {
     PutIp(header, IFA_BROADCAST, LastOf(address));
   }
-}
-
-absl::Status Order(uint16_t type, uint16_t flags, const std::function<void(nlmsghdr*)>& build) {
-  return AskNetlink({.bus = NETLINK_ROUTE, .type = type, .flags = flags, .build = build},
-                    [](const nlmsghdr*) {});
 }
 
 struct Seen {
@@ -86,15 +81,15 @@ absl::Status ForEachAddress(const Link& link, int family, const OnAddress& each)
 }  // namespace
 
 absl::Status AddAddress(const Link& link, const Prefix& address) {
-  return Annotate(Order(RTM_NEWADDR, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL,
-                        [&](nlmsghdr* header) { PutAddress(header, link, address); }),
+  return Annotate(ChangeByRoute(RTM_NEWADDR, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL,
+                                [&](nlmsghdr* header) { PutAddress(header, link, address); }),
                   fmt::format("add {} to {}", ToText(address), link.name));
 }
 
 absl::Status DeleteAddress(const Link& link, const Prefix& address) {
-  return Annotate(
-      Order(RTM_DELADDR, NLM_F_ACK, [&](nlmsghdr* header) { PutAddress(header, link, address); }),
-      fmt::format("delete {} from {}", ToText(address), link.name));
+  return Annotate(ChangeByRoute(RTM_DELADDR, NLM_F_ACK,
+                                [&](nlmsghdr* header) { PutAddress(header, link, address); }),
+                  fmt::format("delete {} from {}", ToText(address), link.name));
 }
 
 absl::StatusOr<std::vector<Prefix>> AddressesOf(const Link& link, int family) {
@@ -145,22 +140,22 @@ absl::Status WaitForAddresses6(Context& ctx, const Link& link) {
 
 absl::Status AddRoute(const Link& link, const Prefix& to, const std::optional<Ip>& via) {
   return Annotate(
-      Order(RTM_NEWROUTE, NLM_F_ACK | NLM_F_CREATE,
-            [&](nlmsghdr* header) {
-              auto* const info =
-                  static_cast<rtmsg*>(mnl_nlmsg_put_extra_header(header, sizeof(rtmsg)));
-              info->rtm_family = static_cast<uint8_t>(to.ip.family);
-              info->rtm_dst_len = static_cast<uint8_t>(to.length);
-              info->rtm_table = RT_TABLE_MAIN;
-              info->rtm_protocol = RTPROT_BOOT;
-              info->rtm_scope = RT_SCOPE_UNIVERSE;
-              info->rtm_type = RTN_UNICAST;
-              PutIp(header, RTA_DST, to.ip);
-              if (via) {
-                PutIp(header, RTA_GATEWAY, *via);
-              }
-              mnl_attr_put_u32(header, RTA_OIF, static_cast<uint32_t>(link.index));
-            }),
+      ChangeByRoute(RTM_NEWROUTE, NLM_F_ACK | NLM_F_CREATE,
+                    [&](nlmsghdr* header) {
+                      auto* const info =
+                          static_cast<rtmsg*>(mnl_nlmsg_put_extra_header(header, sizeof(rtmsg)));
+                      info->rtm_family = static_cast<uint8_t>(to.ip.family);
+                      info->rtm_dst_len = static_cast<uint8_t>(to.length);
+                      info->rtm_table = RT_TABLE_MAIN;
+                      info->rtm_protocol = RTPROT_BOOT;
+                      info->rtm_scope = RT_SCOPE_UNIVERSE;
+                      info->rtm_type = RTN_UNICAST;
+                      PutIp(header, RTA_DST, to.ip);
+                      if (via) {
+                        PutIp(header, RTA_GATEWAY, *via);
+                      }
+                      mnl_attr_put_u32(header, RTA_OIF, static_cast<uint32_t>(link.index));
+                    }),
       fmt::format("add the route to {}{}", ToText(to), via ? " by " + ToText(*via) : ""));
 }
 

@@ -18,6 +18,26 @@ namespace davit::network {
 
 inline constexpr char kShell[] = "/bin/sh";
 
+inline nlohmann::json Ranges(const std::vector<std::vector<const char*>>& sets) {
+  nlohmann::json result = nlohmann::json::array();
+  for (const auto& set : sets) {
+    nlohmann::json ranges = nlohmann::json::array();
+    for (const char* subnet : set) {
+      ranges.push_back({{"subnet", subnet}});
+    }
+    result.push_back(ranges);
+  }
+  return result;
+}
+
+inline nlohmann::json Defaults(const std::vector<const char*>& routes) {
+  nlohmann::json result = nlohmann::json::array();
+  for (const char* route : routes) {
+    result.push_back({{"dst", route}});
+  }
+  return result;
+}
+
 class BuiltinBridgeTest : public NetworkTest {
  protected:
   void SetUp() override {
@@ -36,6 +56,12 @@ class BuiltinBridgeTest : public NetworkTest {
     nlohmann::json ipam = {{"type", "host-local"}, {"dataDir", Path("ipam")}};
     ipam.update(more);
     return ipam;
+  }
+  // A network of both families whose pods go out by the node's addresses.
+  nlohmann::json Masqueraded(const nlohmann::json& more_ipam = nlohmann::json::object()) const {
+    nlohmann::json ipam = Ipam({{"ranges", Ranges({{"10.210.0.0/24"}, {"fd00:210::/64"}})}});
+    ipam.update(more_ipam);
+    return {{"isGateway", true}, {"ipMasq", true}, {"ipam", ipam}};
   }
   void ConfigureBridge(const nlohmann::json& more, const char* version = "1.0.0") {
     nlohmann::json plugin = {{"type", "bridge"}, {"bridge", "br-b"}};
@@ -75,25 +101,5 @@ class BuiltinBridgeTest : public NetworkTest {
     ADD_FAILURE() << links;
   }
 };
-
-inline nlohmann::json Ranges(const std::vector<std::vector<const char*>>& sets) {
-  nlohmann::json result = nlohmann::json::array();
-  for (const auto& set : sets) {
-    nlohmann::json ranges = nlohmann::json::array();
-    for (const char* subnet : set) {
-      ranges.push_back({{"subnet", subnet}});
-    }
-    result.push_back(ranges);
-  }
-  return result;
-}
-
-inline nlohmann::json Defaults(const std::vector<const char*>& routes) {
-  nlohmann::json result = nlohmann::json::array();
-  for (const char* route : routes) {
-    result.push_back({{"dst", route}});
-  }
-  return result;
-}
 
 }  // namespace davit::network

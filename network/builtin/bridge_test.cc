@@ -20,9 +20,7 @@ namespace {
 using nlohmann::json;
 
 TEST_F(BuiltinBridgeTest, EachDeletesWhatTheOtherAdded) {
-  ConfigureBridge({{"isGateway", true},
-                   {"ipMasq", true},
-                   {"ipam", Ipam({{"ranges", Ranges({{"10.210.0.0/24"}, {"fd00:210::/64"}})}})}});
+  ConfigureBridge(Masqueraded());
   for (const bool builtin : {false, true}) {
     OnHost([&] {
       const auto adds = MakeBuiltin(builtin);
@@ -46,19 +44,9 @@ TEST_F(BuiltinBridgeTest, EachDeletesWhatTheOtherAdded) {
 }
 
 TEST_F(BuiltinBridgeTest, PacketsReachWhomTheyShould) {
-  ConfigureBridge({{"isGateway", true},
-                   {"ipMasq", true},
-                   {"ipam", Ipam({{"ranges", Ranges({{"10.210.0.0/24"}, {"fd00:210::/64"}})},
-                                  {"routes", Defaults({"0.0.0.0/0", "::/0"})}})}});
+  ConfigureBridge(Masqueraded({{"routes", Defaults({"0.0.0.0/0", "::/0"})}}));
   OnHost([&] {
-    const std::string outside = MakePodNs();
-    Sh("ip link add out0 type veth peer name eth0 netns " + outside +
-       "; ip addr add 192.0.2.1/24 dev out0; ip -6 addr add fd00:2::1/64 dev out0 nodad; "
-       "ip link set out0 up");
-    ExecIn(outside,
-           {kShell, "-c",
-            "ip addr add 192.0.2.2/24 dev eth0; ip -6 addr add fd00:2::2/64 dev eth0 nodad; "
-            "ip link set eth0 up"});
+    const std::string outside = MakeOutside();
     const auto cni = MakeBuiltin(true);
     const PodNetwork pod = MakePod();
     const PodNetwork neighbour = MakePod();
@@ -68,7 +56,7 @@ TEST_F(BuiltinBridgeTest, PacketsReachWhomTheyShould) {
     ASSERT_TRUE(result.ok() && other.ok()) << result.status() << other.status();
     for (const size_t family : {0U, 1U}) {
       const std::string gateway = family == 0 ? "10.210.0.1" : "fd00:210::1";
-      const std::string far = family == 0 ? "192.0.2.2" : "fd00:2::2";
+      const std::string far = family == 0 ? kOutside : kOutside6;
       UniqueFd there;
       UniqueFd beside;
       In(outside, [&] { return (there = ListenTcp(far, 80)).valid(); });
@@ -79,7 +67,7 @@ TEST_F(BuiltinBridgeTest, PacketsReachWhomTheyShould) {
       EXPECT_EQ(AcceptedFrom(beside.get()), result->ips[family]) << "neighbours know each other";
       EXPECT_TRUE(In(pod.netns_path, [&] { return Connects(gateway, 7011); }));
       EXPECT_TRUE(In(pod.netns_path, [&] { return Connects(far, 80); }));
-      EXPECT_EQ(AcceptedFrom(there.get()), family == 0 ? "192.0.2.1" : "fd00:2::1");
+      EXPECT_EQ(AcceptedFrom(there.get()), family == 0 ? kNode : kNode6);
     }
     ASSERT_TRUE(cni->Del(ctx, pod).ok());
     ASSERT_TRUE(cni->Del(ctx, neighbour).ok());
@@ -87,9 +75,7 @@ TEST_F(BuiltinBridgeTest, PacketsReachWhomTheyShould) {
 }
 
 TEST_F(BuiltinBridgeTest, ManyAtOnce) {
-  ConfigureBridge({{"isGateway", true},
-                   {"ipMasq", true},
-                   {"ipam", Ipam({{"ranges", Ranges({{"10.210.0.0/24"}, {"fd00:210::/64"}})}})}});
+  ConfigureBridge(Masqueraded());
   OnHost([&] {
     const auto cni = MakeBuiltin(true);
     constexpr size_t kPods = 32;

@@ -12,7 +12,7 @@
 #include <libmnl/libmnl.h>
 
 #include "base/status.h"
-#include "network/host_ports/netlink.h"
+#include "network/netlink.h"
 
 namespace davit::network::builtin {
 namespace {
@@ -32,11 +32,6 @@ void PutMtu(nlmsghdr* header, int mtu) {
   if (mtu != 0) {
     mnl_attr_put_u32(header, IFLA_MTU, static_cast<uint32_t>(mtu));
   }
-}
-
-absl::Status Order(uint16_t type, uint16_t flags, const std::function<void(nlmsghdr*)>& build) {
-  return AskNetlink({.bus = NETLINK_ROUTE, .type = type, .flags = flags, .build = build},
-                    [](const nlmsghdr*) {});
 }
 
 int ReadKind(const nlattr* attribute, void* data) {
@@ -124,63 +119,66 @@ absl::StatusOr<Link> FindLink(const std::string& name) {
 }
 
 absl::Status CreateBridge(const std::string& name, int mtu) {
-  return Annotate(Order(RTM_NEWLINK, kCreate,
-                        [&](nlmsghdr* header) {
-                          PutHeader(header);
-                          mnl_attr_put_strz(header, IFLA_IFNAME, name.c_str());
-                          PutMtu(header, mtu);
-                          nlattr* const info = mnl_attr_nest_start(header, IFLA_LINKINFO);
-                          mnl_attr_put_strz(header, IFLA_INFO_KIND, "bridge");
-                          mnl_attr_nest_end(header, info);
-                        }),
+  return Annotate(ChangeByRoute(RTM_NEWLINK, kCreate,
+                                [&](nlmsghdr* header) {
+                                  PutHeader(header);
+                                  mnl_attr_put_strz(header, IFLA_IFNAME, name.c_str());
+                                  PutMtu(header, mtu);
+                                  nlattr* const info = mnl_attr_nest_start(header, IFLA_LINKINFO);
+                                  mnl_attr_put_strz(header, IFLA_INFO_KIND, "bridge");
+                                  mnl_attr_nest_end(header, info);
+                                }),
                   "create the bridge " + name);
 }
 
 absl::Status CreateVeth(const VethPair& pair) {
-  return Annotate(Order(RTM_NEWLINK, kCreate, [&](nlmsghdr* header) { PutPair(header, pair); }),
-                  fmt::format("create the interfaces {} and {}", pair.name, pair.peer_name));
+  return Annotate(
+      ChangeByRoute(RTM_NEWLINK, kCreate, [&](nlmsghdr* header) { PutPair(header, pair); }),
+      fmt::format("create the interfaces {} and {}", pair.name, pair.peer_name));
 }
 
 absl::Status SetUp(const Link& link) {
-  return Annotate(Order(RTM_NEWLINK, NLM_F_ACK,
-                        [&](nlmsghdr* header) {
-                          ifinfomsg* const info = PutHeader(header, link.index);
-                          info->ifi_flags = IFF_UP;
-                          info->ifi_change = IFF_UP;
-                        }),
+  return Annotate(ChangeByRoute(RTM_NEWLINK, NLM_F_ACK,
+                                [&](nlmsghdr* header) {
+                                  ifinfomsg* const info = PutHeader(header, link.index);
+                                  info->ifi_flags = IFF_UP;
+                                  info->ifi_change = IFF_UP;
+                                }),
                   "set up the interface " + link.name);
 }
 
 absl::Status SetPortUp(const Link& port, bool hairpin) {
-  return Annotate(Order(RTM_NEWLINK, NLM_F_ACK,
-                        [&](nlmsghdr* header) {
-                          ifinfomsg* const flags = PutHeader(header, port.index);
-                          flags->ifi_flags = IFF_UP;
-                          flags->ifi_change = IFF_UP;
-                          if (!hairpin) {
-                            return;
-                          }
-                          nlattr* const info = mnl_attr_nest_start(header, IFLA_LINKINFO);
-                          mnl_attr_put_strz(header, IFLA_INFO_SLAVE_KIND, "bridge");
-                          nlattr* const data = mnl_attr_nest_start(header, IFLA_INFO_SLAVE_DATA);
-                          mnl_attr_put_u8(header, IFLA_BRPORT_MODE, 1);
-                          mnl_attr_nest_end(header, data);
-                          mnl_attr_nest_end(header, info);
-                        }),
+  return Annotate(ChangeByRoute(RTM_NEWLINK, NLM_F_ACK,
+                                [&](nlmsghdr* header) {
+                                  ifinfomsg* const flags = PutHeader(header, port.index);
+                                  flags->ifi_flags = IFF_UP;
+                                  flags->ifi_change = IFF_UP;
+                                  if (!hairpin) {
+                                    return;
+                                  }
+                                  nlattr* const info = mnl_attr_nest_start(header, IFLA_LINKINFO);
+                                  mnl_attr_put_strz(header, IFLA_INFO_SLAVE_KIND, "bridge");
+                                  nlattr* const data =
+                                      mnl_attr_nest_start(header, IFLA_INFO_SLAVE_DATA);
+                                  mnl_attr_put_u8(header, IFLA_BRPORT_MODE, 1);
+                                  mnl_attr_nest_end(header, data);
+                                  mnl_attr_nest_end(header, info);
+                                }),
                   "set up the port " + port.name);
 }
 
 absl::Status SetMac(const Link& link) {
-  return Annotate(Order(RTM_SETLINK, NLM_F_ACK,
-                        [&](nlmsghdr* header) {
-                          PutHeader(header, link.index);
-                          mnl_attr_put(header, IFLA_ADDRESS, link.mac.size(), link.mac.data());
-                        }),
+  return Annotate(ChangeByRoute(RTM_SETLINK, NLM_F_ACK,
+                                [&](nlmsghdr* header) {
+                                  PutHeader(header, link.index);
+                                  mnl_attr_put(header, IFLA_ADDRESS, link.mac.size(),
+                                               link.mac.data());
+                                }),
                   "set the hardware address of " + link.name);
 }
 
 absl::Status DeleteLink(const std::string& name) {
-  const absl::Status status = Order(RTM_DELLINK, NLM_F_ACK, [&](nlmsghdr* header) {
+  const absl::Status status = ChangeByRoute(RTM_DELLINK, NLM_F_ACK, [&](nlmsghdr* header) {
     PutHeader(header);
     mnl_attr_put_strz(header, IFLA_IFNAME, name.c_str());
   });

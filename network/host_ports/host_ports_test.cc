@@ -33,8 +33,6 @@ namespace {
 
 using nlohmann::json;
 
-constexpr char kIp[] = "/usr/sbin/ip";
-
 class HostPortsTest : public NetworkTest {
  protected:
   void SetUp() override {

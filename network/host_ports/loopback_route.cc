@@ -13,7 +13,7 @@
 
 #include "base/file.h"
 #include "base/status.h"
-#include "network/host_ports/netlink.h"
+#include "network/netlink.h"
 
 namespace davit::network {
 namespace {

@@ -14,7 +14,7 @@
 #include "base/status.h"
 #include "base/subprocess.h"
 #include "base/text.h"
-#include "network/host_ports/netlink.h"
+#include "network/netlink.h"
 
 namespace davit::network::nft {
 namespace {

@@ -27,6 +27,10 @@ struct NetlinkRequest {
 absl::Status AskNetlink(const NetlinkRequest& request,
                         const std::function<void(const nlmsghdr*)>& on_reply);
 
+// A change by NETLINK_ROUTE, which is only acknowledged.
+absl::Status ChangeByRoute(uint16_t type, uint16_t flags,
+                           const std::function<void(nlmsghdr*)>& build);
+
 // A number in the message, by the type of its attribute, behind a header of `offset` bytes; 0 if it
 // is not there. In the byte order that the kernel has it in.
 [[nodiscard]] uint32_t NumberIn(const nlmsghdr* message, size_t offset, uint16_t type);

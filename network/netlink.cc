@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "network/host_ports/netlink.h"
+#include "network/netlink.h"
 
 #include <array>
 #include <cerrno>
@@ -83,6 +83,12 @@ absl::Status AskNetlink(const NetlinkRequest& request,
     return ErrnoStatus(errno, "send to netlink");
   }
   return Receive(socket.get(), (request.flags & NLM_F_DUMP) == NLM_F_DUMP, on_reply);
+}
+
+absl::Status ChangeByRoute(uint16_t type, uint16_t flags,
+                           const std::function<void(nlmsghdr*)>& build) {
+  return AskNetlink({.bus = NETLINK_ROUTE, .type = type, .flags = flags, .build = build},
+                    [](const nlmsghdr*) {});
 }
 
 }  // namespace davit::network
