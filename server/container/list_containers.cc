@@ -3,6 +3,7 @@
 
 #include "server/container/read_rpcs.h"
 #include "server/filter.h"
+#include "server/serialized_list.h"
 
 namespace davit::server {
 namespace {
@@ -33,29 +34,17 @@ runtime::v1::Container ListItem(const Container::Record& record) {
   return item;
 }
 
-std::string Matching(const Node& node, const runtime::v1::ContainerFilter& filter) {
-  std::string response;
-  for (const auto& container : node.containers.List()) {
-    const auto [record, entry] = container->WithEntry([](const Container::Record& current) {
-      runtime::v1::ListContainersResponse alone;
-      *alone.add_containers() = ListItem(current);
-      return alone.SerializeAsString();
-    });
-    if (Matches(*record, filter)) {
-      response += *entry;
-    }
-  }
-  return response;
+std::string Entry(const Container::Record& record) {
+  runtime::v1::ListContainersResponse alone;
+  *alone.add_containers() = ListItem(record);
+  return alone.SerializeAsString();
 }
 
 }  // namespace
 
 absl::StatusOr<SharedBytes> ListContainers(Node& node, Context& /*ctx*/,
                                            const runtime::v1::ListContainersRequest& request) {
-  if (request.filter().ByteSizeLong() > 0) {
-    return std::make_shared<const std::string>(Matching(node, request.filter()));
-  }
-  return node.containers.Whole([&] { return Matching(node, request.filter()); });
+  return SerializedList(node.containers, request.filter(), Matches, Entry);
 }
 
 Filler<runtime::v1::StreamContainersResponse> StreamContainers(

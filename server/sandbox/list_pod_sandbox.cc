@@ -3,6 +3,7 @@
 
 #include "server/filter.h"
 #include "server/sandbox/read_rpcs.h"
+#include "server/serialized_list.h"
 
 namespace davit::server {
 namespace {
@@ -29,29 +30,17 @@ runtime::v1::PodSandbox ListItem(const Sandbox::Record& record) {
   return item;
 }
 
-std::string Matching(const Node& node, const runtime::v1::PodSandboxFilter& filter) {
-  std::string response;
-  for (const auto& sandbox : node.sandboxes.List()) {
-    const auto [record, entry] = sandbox->WithEntry([](const Sandbox::Record& current) {
-      runtime::v1::ListPodSandboxResponse alone;
-      *alone.add_items() = ListItem(current);
-      return alone.SerializeAsString();
-    });
-    if (Matches(*record, filter)) {
-      response += *entry;
-    }
-  }
-  return response;
+std::string Entry(const Sandbox::Record& record) {
+  runtime::v1::ListPodSandboxResponse alone;
+  *alone.add_items() = ListItem(record);
+  return alone.SerializeAsString();
 }
 
 }  // namespace
 
 absl::StatusOr<SharedBytes> ListPodSandbox(Node& node, Context& /*ctx*/,
                                            const runtime::v1::ListPodSandboxRequest& request) {
-  if (request.filter().ByteSizeLong() > 0) {
-    return std::make_shared<const std::string>(Matching(node, request.filter()));
-  }
-  return node.sandboxes.Whole([&] { return Matching(node, request.filter()); });
+  return SerializedList(node.sandboxes, request.filter(), Matches, Entry);
 }
 
 Filler<runtime::v1::StreamPodSandboxesResponse> StreamPodSandboxes(
