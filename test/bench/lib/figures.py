@@ -154,6 +154,25 @@ def add_density(figures, server, measured):
         figures.add(server, f"restart/{measured['restart']['containers']}", [measured["restart"]["seconds"]])
 
 
+def add_growth(figures, server, measured):
+    before = 0
+    for level in measured["levels"]:
+        count = level["pods"]
+        added = count - before
+        before = count
+        figures.add(server, f"growth/{count}/seconds", [1000 * level["seconds"] / added])
+        figures.add(server, f"growth/{count}/cpu", [1000 * level["cpu_seconds"] / added])
+        figures.add(server, f"growth/{count}/daemon cpu", [1000 * level["daemon_cpu_seconds"] / added])
+        for kind in ("daemon", "monitor"):
+            figures.add(server, f"growth/{count}/{kind}", [level["memory"][kind]["pss"] / count])
+        for call in ("RunPodSandbox", "CreateContainer", "StartContainer"):
+            figures.add(server, f"growth/{count}/{call}", level["times"][call])
+        for call in ("ListContainers", "ListContainerStats", "ContainerStatus"):
+            figures.add(server, f"growth/{count}/{call}", level["ask"][call])
+    restarted = measured["restart"]
+    figures.add(server, f"growth/{restarted['containers']}/restart", [restarted["seconds"]])
+
+
 def add_asked(figures, server, count, call, values):
     """The floor is a server that answers with bytes it has, of as many as Davit's answer."""
     if not call.startswith(BARE):
@@ -177,4 +196,5 @@ def add_poll(figures, server, count, poll):
     figures.add(server, f"poll/{count}/ExecSync", poll["times"].get("ExecSync /bin/true", []))
 
 
-ADDERS = {"floor": add_floor, "idle": add_idle, "turn": add_turn, "density": add_density}
+ADDERS = {"floor": add_floor, "idle": add_idle, "turn": add_turn, "density": add_density,
+          "growth": add_growth}

@@ -110,6 +110,29 @@ class ReportTest(unittest.TestCase):
         self.assertIn("gRPC with bytes at hand alone 0.2", rows["List and Status p99 with 500 containers"])
         self.assertNotIn("| pods/500", "\n".join(report.floors(figures)))
 
+    def test_growth_is_told_for_each_pod(self):
+        some = results()
+        levels = [{"pods": pods, "seconds": seconds, "cpu_seconds": 2, "daemon_cpu_seconds": 1,
+                   "memory": {kind: {"pss": 4 * pods} for kind in ("daemon", "monitor")},
+                   "times": {call: [3.0] for call in ("RunPodSandbox", "CreateContainer", "StartContainer")},
+                   "ask": {call: [pods / 1000] for call in ("ListContainers", "ListContainerStats", "ContainerStatus")}}
+                  for pods, seconds in ((100, 1), (300, 4))]
+        some["sessions"].append({"server": "davit", "kind": "growth", "turn": 1, "load": 0.1, "figures": {
+            "levels": levels, "restart": {"containers": 300, "seconds": 0.5}}})
+        rows = "\n".join(report.growth(stats.Figures(some)))
+        for row in ("| one more pod, ms | 10 | 20 |", "| ListContainers, µs for each pod | 1 | 1 |",
+                    "| PSS of the daemon, kB for each pod | 4 | 4 |",
+                    "| restart with 300 containers to the first list, s |  | 0.5 |"):
+            self.assertIn(row, rows)
+        self.assertIn("growth", report.pictures(some))
+        self.assertNotIn("growth", report.pictures(results()))
+
+    def test_what_is_built_in_stands_beside(self):
+        some = results()
+        some["sessions"] += list(sessions("davit-builtin", 1))
+        rows = promise.rows(stats.Figures(some), "/no/such/file")
+        self.assertEqual(sum("; with built-in plugins" in row[2] for row in rows), 2)
+
     def test_what_was_not_measured_breaks_nothing(self):
         some = results()
         some["sessions"] = some["sessions"][:1]

@@ -42,14 +42,26 @@ def beside_floor(figures, found, name, floor, more=False, what="plugins and OCI 
     return text, kept
 
 
+def with_builtin(figures, found, name, more=False):
+    """And what it is of Davit with network.builtin_plugins, where that was measured."""
+    text, kept = found
+    values = figures.of("davit-builtin", name)
+    if kept is not None and values:
+        value = stats.ratio(values, figures.of(figures.better_peer(name, more=more), name))
+        text += f"; with built-in plugins {value:.2f}"
+    return text, kept
+
+
 def serial(figures, limit):
     name = "nothing to running"
-    return beside_floor(figures, ratio_at_most(figures, name, limit), name, figures.floor(ADD + ("run",)))
+    found = beside_floor(figures, ratio_at_most(figures, name, limit), name, figures.floor(ADD + ("run",)))
+    return with_builtin(figures, found, name)
 
 
 def at_once(figures, clients, limit):
     name = f"clients/{clients}/pods per second"
-    return beside_floor(figures, ratio_at_least(figures, name, limit), name, figures.floor((name,)), more=True)
+    found = beside_floor(figures, ratio_at_least(figures, name, limit), name, figures.floor((name,)), more=True)
+    return with_builtin(figures, found, name, more=True)
 
 
 def execs(figures, limit):

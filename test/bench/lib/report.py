@@ -121,6 +121,33 @@ def many_pods(figures):
     return value_table(figures, "many pods", named)
 
 
+# Of Davit with a runtime and a network that do nothing; divided by the pods where a whole list is asked for.
+GROWING = (("one more pod, ms", "seconds", False), ("processor time of one more pod, ms", "cpu", False),
+           ("of it the daemon, ms", "daemon cpu", False), ("RunPodSandbox, ms", "RunPodSandbox", False),
+           ("CreateContainer, ms", "CreateContainer", False), ("StartContainer, ms", "StartContainer", False),
+           ("ContainerStatus, ms", "ContainerStatus", False),
+           ("ListContainers, µs for each pod", "ListContainers", True),
+           ("ListContainerStats, µs for each pod", "ListContainerStats", True),
+           ("PSS of the daemon, kB for each pod", "daemon", False),
+           ("PSS of monitors, kB for each pod", "monitor", False))
+
+
+def grown(figures, name, each):
+    """[(pods, value)]"""
+    return [(count, stats.median(figures.of("davit", f"growth/{count}/{name}")) * (1000 / count if each else 1))
+            for count in figures.levels("growth") if figures.of("davit", f"growth/{count}/{name}")]
+
+
+def growth(figures):
+    levels = figures.levels("growth")
+    rows = [(title, *(number(value) for _, value in grown(figures, name, each)))
+            for title, name, each in GROWING if levels]
+    rows += [(f"restart with {count} containers to the first list, s", *[""] * (len(levels) - 1), number(value))
+             for count, value in grown(figures, "restart", False)]
+    return table(("davit, p50, at so many pods", *(str(count) for count in levels)),
+                 ("---",) + ("---:",) * len(levels), rows)
+
+
 def asked(figures):
     levels = [count for count in figures.levels() if figures.of("davit", f"pods/{count}/ListContainers")]
     named = [(f"{call}, {count} pods", f"pods/{count}/{call}", False) for call in ASKED for count in levels]
@@ -154,7 +181,7 @@ def markdown(results, pull_results, pictures=None):
     lines = context(results) + promises(figures, pull_results)
     for name, title in (pictures or {}).items():
         lines += [f"![{title}](pictures/{name}.svg)", ""]
-    for part in (calls, floors, throughput, idle, many_pods, asked):
+    for part in (calls, floors, throughput, idle, many_pods, asked, growth):
         rows = part(figures)
         if len(rows) > 3:
             lines += rows
@@ -224,6 +251,12 @@ def pictures(results):
          "pods", line_series(figures, figures.levels(), "pods/{}/CreateContainer")),
         ("start", "Time until so many pods run, four clients", "seconds; less is better", "pods",
          line_series(figures, figures.levels(), "pods/{}/seconds")),
+        ("growth", "One more pod of Davit, runtime and network without cost", "milliseconds; flat is good", "pods",
+         {title.split(",")[0]: grown(figures, name, each) for title, name, each in GROWING[:6]
+          if figures.levels("growth")}),
+        ("growth-lists", "Lists and memory of Davit for each pod", "µs, kB; flat is good", "pods",
+         {title.split(",")[0]: grown(figures, name, each) for title, name, each in GROWING[7:]
+          if figures.levels("growth")}),
         ("polling", "Processor time under a kubelet's polling", "percent of a processor; less is better", "pods",
          line_series(figures, figures.levels("poll"), "poll/{}/cpu")))
     drawn = {name: (title, plots.bars(title, unit, note, groups, series))

@@ -130,6 +130,20 @@ def density(node):
     return result
 
 
+def growth(node):
+    """Far more pods than the machine could run, whose containers and networks cost nothing: what is left grows
+    by the server's own."""
+    ready(node)
+    levels = []
+    for count in node.plan["growth_levels"]:
+        level = dict(node.measured("grow", count, CLIENTS_THAT_GROW), pods=count)
+        time.sleep(node.plan["settle"])
+        level["memory"] = node.memory()
+        level["ask"] = node.generator.do("ask", node.plan["asks"], ASK_SECONDS)["times"]
+        levels.append(level)
+    return {"levels": levels, "restart": restart(node, levels[-1]["pods"])}
+
+
 def restart(node, containers):
     node.generator.kill()
     node.server.stop()
@@ -137,4 +151,4 @@ def restart(node, containers):
     return {"containers": containers, "seconds": node.start()}
 
 
-KINDS = {"idle": idle, "turn": turn, "density": density}
+KINDS = {"idle": idle, "turn": turn, "density": density, "growth": growth}

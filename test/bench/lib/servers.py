@@ -11,6 +11,7 @@ REGISTRY = "127.0.0.1:5000"
 IMAGE = f"{REGISTRY}/davit/busybox:latest"
 PAUSE_IMAGE = f"{REGISTRY}/davit/pause:latest"
 CNI_PLUGINS = "/usr/lib/cni"
+NOTHING = f"{os.path.dirname(os.path.dirname(os.path.realpath(__file__)))}/nothing"  # fake runtime, fake plugin
 PATIENCE = 60
 
 DAVIT = """\
@@ -28,7 +29,7 @@ runtime:
 network:
   config_dir: "{net_d}"
   cache_dir: "{state}/cni-cache"
-  plugin_dirs: ["{plugins}"]
+  plugin_dirs: ["{plugins}", "{nothing}"]
 """
 DAVIT_BUILTIN = DAVIT + """\
   builtin_plugins: [bridge]
@@ -74,7 +75,7 @@ class Server:
         self.process = None
         with open(self.config, "w", encoding="utf-8") as file:
             file.write(template.format(
-                socket=self.socket, state=self.state, net_d=plan["net_d"], plugins=CNI_PLUGINS,
+                socket=self.socket, state=self.state, net_d=plan["net_d"], plugins=CNI_PLUGINS, nothing=NOTHING,
                 runtime=plan["runtime"], runtime_path=plan["runtime_path"], registry=REGISTRY,
                 pause_image=PAUSE_IMAGE, cgroup_parent=plan["cgroup_parent"]))
 

@@ -26,6 +26,8 @@ NETWORK = {
     ],
 }
 
+NO_NETWORK = {"cniVersion": "1.0.0", "name": "bench", "plugins": [{"type": "nothing"}]}
+
 REGISTRY = """\
 version: 0.1
 log: {{level: error, accesslog: {{disabled: true}}}}
@@ -45,7 +47,7 @@ def prepare_namespaces(plan):
     os.makedirs(plan["pod_logs"])
     NETWORK["plugins"][0]["ipam"]["dataDir"] = f"{plan['state']}/leases"
     with open(f"{plan['net_d']}/10-bench.conflist", "w", encoding="utf-8") as file:
-        json.dump(NETWORK, file)
+        json.dump(NO_NETWORK if plan["kind"] == "growth" else NETWORK, file)
 
 
 def accepts(address):
