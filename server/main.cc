@@ -11,6 +11,7 @@
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
+#include "base/lock_checks.h"
 #include "base/status.h"
 #include "server/cli/commands.h"
 
@@ -263,6 +264,7 @@ void AddAbout(CLI::App& app, Options& o, Chosen& chosen) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  davit::ChooseLockChecks();
   CLI::App app("Davit runs pods for Kubernetes: a CRI server");
   Options options;
   Chosen chosen;

@@ -20,6 +20,7 @@
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
+#include "base/lock_checks.h"
 #include "base/status.h"
 #include "test/bench/first_answer.h"
 #include "test/bench/node.h"
@@ -106,6 +107,7 @@ absl::Status RunPull(const Options& options) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  davit::ChooseLockChecks();  // of the bare server, as in Davit
   CLI::App app("Load for any CRI server, and how long it took");
   Options options;
   std::function<absl::Status()> chosen;
