@@ -171,10 +171,12 @@ absl::StatusOr<std::shared_ptr<const Sandbox::Record>> NewRecord(
       node.cgroup_manager.PodCgroup(request.config().linux().cgroup_parent(),
                                     node.config.runtime.default_cgroup_parent, record->id()));
   record->set_cgroup_made(!node.cgroup_manager.Exists(cgroup));
-  for (const auto& other : node.sandboxes.List()) {
-    const auto theirs = other->record();
-    if (theirs->cgroup() == cgroup && theirs->cgroup_made()) {
-      record->set_cgroup_made(true);
+  if (!record->cgroup_made()) {  // unless another pod's is the same, and was made
+    for (const auto& other : node.sandboxes.List()) {
+      const auto theirs = other->record();
+      if (theirs->cgroup() == cgroup && theirs->cgroup_made()) {
+        record->set_cgroup_made(true);
+      }
     }
   }
   record->set_cgroup(std::move(cgroup));
