@@ -42,6 +42,10 @@ def prepare_namespaces(plan):
     for path in ("/run", "/var/lib/cni"):
         if os.path.isdir(path):
             subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", path], check=True)
+    # As /run is on a node: with the mounts of all pods on the file system of the layers, the kernel looks at
+    # each of them for each overlay.
+    os.makedirs(f"{plan['state']}/run")
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", f"{plan['state']}/run"], check=True)
     subprocess.run(["mount", "--make-rshared", "/"], check=True)
     os.makedirs(plan["net_d"])
     os.makedirs(plan["pod_logs"])
