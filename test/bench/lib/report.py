@@ -132,6 +132,10 @@ GROWING = (("one more pod, ms", "seconds", False), ("processor time of one more 
            ("PSS of monitors, kB for each pod", "monitor", False))
 
 
+GROWING_LINES = {"one more pod": "seconds", "processor time": "cpu", "RunPodSandbox": "RunPodSandbox",
+                 "CreateContainer": "CreateContainer", "StartContainer": "StartContainer"}
+
+
 def grown(figures, name, each):
     """[(pods, value)]"""
     return [(count, stats.median(figures.of("davit", f"growth/{count}/{name}")) * (1000 / count if each else 1))
@@ -251,9 +255,8 @@ def pictures(results):
          "pods", line_series(figures, figures.levels(), "pods/{}/CreateContainer")),
         ("start", "Time until so many pods run, four clients", "seconds; less is better", "pods",
          line_series(figures, figures.levels(), "pods/{}/seconds")),
-        ("growth", "One more pod of Davit, runtime and network without cost", "milliseconds; flat is good", "pods",
-         {title.split(",")[0]: grown(figures, name, each) for title, name, each in GROWING[:6]
-          if figures.levels("growth")}),
+        ("growth", "One more pod of Davit, runtime and network without cost", "milliseconds", "pods",
+         {title: grown(figures, name, False) for title, name in GROWING_LINES.items() if figures.levels("growth")}),
         ("growth-lists", "Lists and memory of Davit for each pod", "µs, kB; flat is good", "pods",
          {title.split(",")[0]: grown(figures, name, each) for title, name, each in GROWING[7:]
           if figures.levels("growth")}),
