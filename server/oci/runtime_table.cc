@@ -77,8 +77,9 @@ absl::StatusOr<std::shared_ptr<Runtime>> MakeRuntime(const std::string& name,
 
 std::string Reasons(const std::map<std::string, std::string>& dropped) {
   std::vector<std::string> parts;
+  parts.reserve(dropped.size());
   for (const auto& [name, reason] : dropped) {
-    parts.push_back(name + ": " + reason);
+    parts.push_back(fmt::format("{}: {}", name, reason));
   }
   return Join(parts, "; ");
 }
@@ -133,6 +134,7 @@ absl::StatusOr<std::shared_ptr<const Runtime>> RuntimeTable::Find(
     return NotFound("runtime handler '{}' cannot run on this node: {}", name, it->second);
   }
   std::vector<std::string> known;
+  known.reserve(runtimes_.size());
   for (const auto& [other, runtime] : runtimes_) {
     known.push_back(other);
   }
@@ -142,6 +144,7 @@ absl::StatusOr<std::shared_ptr<const Runtime>> RuntimeTable::Find(
 
 std::vector<std::shared_ptr<const Runtime>> RuntimeTable::List() const {
   std::vector<std::shared_ptr<const Runtime>> all;
+  all.reserve(runtimes_.size());
   for (const auto& [name, runtime] : runtimes_) {
     all.push_back(runtime);
   }
