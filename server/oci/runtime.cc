@@ -110,7 +110,9 @@ absl::StatusOr<RunResult> Runtime::Call(Context& ctx, std::vector<std::string> a
 
 absl::Status Runtime::Delete(Context& ctx, const std::string& id) const {
   ctx.SetStage("oci runtime delete");
-  ASSIGN_OR_RETURN(const RunResult result, Call(ctx, {"delete", "--force", id}, ""));
+  // Among all mounts of the node: poststop hooks may look at anything.
+  ASSIGN_OR_RETURN(const RunResult result,
+                   Run(ctx, Command({path_, "--root", root_, "delete", "--force", id})));
   if (result.exit.code == 0 || IsUnknownContainer(result.err)) {
     return absl::OkStatus();
   }

@@ -23,7 +23,7 @@ class RuntimeMounts {
   static absl::StatusOr<std::shared_ptr<const RuntimeMounts>> Create(
       const std::vector<std::string>& paths);
 
-  // A namespace for calls about a container that runs: exec, update, delete.
+  // A namespace for calls about a container that runs, which execute no hooks: exec, update.
   [[nodiscard]] int lean() const { return lean_.get(); }
 
   // One for the start of a container: the lean one with `own_directories` (each with all that is
